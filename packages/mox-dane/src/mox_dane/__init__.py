@@ -1,0 +1,1 @@
+"""Which certificate does DNS vouch for? DANE for SMTP, RFC 7672."""

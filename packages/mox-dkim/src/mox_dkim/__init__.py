@@ -1,0 +1,1 @@
+"""Who signed this message? DKIM (RFC 6376) signing and verifying."""

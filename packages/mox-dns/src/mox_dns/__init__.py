@@ -1,0 +1,1 @@
+"""Names, DNS questions without I/O, resolvers, iprev and block lists for mail software."""

@@ -1,0 +1,1 @@
+"""Is this message wanted? Reputation, words and a judge that explains itself."""

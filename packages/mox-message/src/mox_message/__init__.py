@@ -1,0 +1,1 @@
+"""Internet messages and MIME as byte offsets: read hostile mail, compose clean mail."""

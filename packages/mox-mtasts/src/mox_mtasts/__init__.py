@@ -1,0 +1,1 @@
+"""Must mail to this domain use verified TLS? MTA-STS, RFC 8461."""

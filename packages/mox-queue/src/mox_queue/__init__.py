@@ -1,0 +1,1 @@
+"""Durable outgoing delivery: schedule, routes, transport security, bounces."""

@@ -1,0 +1,1 @@
+"""SMTP in both directions as state machines without I/O, with an asyncio driver."""

@@ -1,0 +1,1 @@
+"""Mailboxes that survive anything: messages, flags, changes and durable commits."""
