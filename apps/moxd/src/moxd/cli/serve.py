@@ -1,0 +1,83 @@
+"""`moxd serve` and `moxd localserve`."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moxd.config import ConfigError
+from moxd.sockets import BindError
+from moxd.workers import PrivilegeError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, _SubParsersAction
+
+
+class StartError(Exception):
+    """The server cannot start; the message is one sentence that says why and what to do."""
+
+
+EXPECTED: tuple[type[Exception], ...] = (ConfigError, BindError, PrivilegeError, StartError)
+_STATUS = {ConfigError: 78, BindError: 69, PrivilegeError: 77, StartError: 74}
+
+
+def status_of(error: Exception) -> int:
+    """The exit status (sysexits.h) for one of EXPECTED."""
+    return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 70)
+
+
+def disk_sentence(error: OSError | sqlite3.Error, folder: Path) -> str:
+    """One sentence for a data folder that cannot be used."""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOSPC or "full" in str(error):
+        return f"the disk of {folder} is full; free some space and start again"
+    if number in (errno.EACCES, errno.EPERM) or "readonly" in str(error):
+        return f"no permission to write in {folder}; give it to the user that moxd runs as"
+    if number == errno.EROFS:
+        return f"{folder} is on a file system mounted read-only; choose another folder"
+    if number == errno.ENOTDIR or number == errno.EEXIST:
+        return f"{folder} or a part of its path is not a folder; choose another one"
+    return f"{folder} cannot be used: {error}"
+
+
+def add(commands: _SubParsersAction[ArgumentParser]) -> None:
+    """Adds the commands to the parser."""
+    serve = commands.add_parser("serve", help="run the mail server from a configuration", description=_serve.__doc__)
+    serve.add_argument("--config", metavar="DIR", type=Path, default=Path(os.environ.get("MOXD_CONFIG", "/etc/moxd")), help="folder with moxd.toml and domains.toml (default: $MOXD_CONFIG, else /etc/moxd)")
+    serve.set_defaults(run=_serve)
+    local = commands.add_parser("localserve", help="run a mail server on this machine only, for trying and developing", description=_localserve.__doc__)
+    local.add_argument("--data", metavar="DIR", type=Path, default=None, help="where mail and keys are kept (default: $MOXD_DATA, else your data folder)")
+    local.add_argument("--ports-from", metavar="N", type=int, default=1000, help="added to each standard port (default 1000: SMTP 1025, IMAP 1143, …)")
+    local.add_argument("--workers", metavar="N", type=int, default=1, help="processes that serve (default 1)")
+    local.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="warning")
+    local.set_defaults(run=_localserve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    """Runs the mail server in the foreground: binds its ports, drops to the configured user, serves until SIGTERM.
+    SIGHUP reads domains.toml again."""
+    from moxd.app import serve
+    from moxd.config import read_config
+
+    config = read_config(options.config)
+    try:
+        return serve(config)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise StartError(disk_sentence(error, config.data)) from error
+
+
+def _localserve(options: argparse.Namespace) -> int:
+    """Runs a complete mail server on loopback: own certificates, one account, everything sent is delivered to it.
+    Magic addresses make it fail on purpose: temperror@, permerror@, timeout@, 4xx@ and 5xx@ (any code), also with
+    mailfrom or rcptto in front."""
+    from moxd import localserve
+
+    folder: Path = options.data or localserve.default_data()
+    try:
+        return localserve.run(folder, options.ports_from, options.workers, options.log_level)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise StartError(disk_sentence(error, folder)) from error

@@ -1,0 +1,97 @@
+"""What no single setting can know: addresses given twice, domains nobody declared, files that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import mox_message
+from moxd.config.places import KeyPath
+from moxd.config.values import Domain, Domains, Static
+
+Found = tuple[KeyPath, str]
+
+# The account's name is a folder's name in the data directory and appears in commands.
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+MAX_NAME = 64
+# One letter, digit or dot would cut ordinary addresses in two.
+_SEPARATORS = frozenset("+-_=#")
+
+
+def _readable(folder: Path, at: KeyPath, path: Path) -> Iterator[Found]:
+    full = path if path.is_absolute() else folder / path
+    try:
+        full.open("rb").close()
+    except OSError as error:
+        yield at, f"{full} cannot be read ({error.strerror}); create it or correct the path"
+
+
+def static_problems(folder: Path, static: Static) -> Iterator[Found]:
+    """Problems within `moxd.toml`: files, and two services on one port."""
+    taken: dict[tuple[str, int], str] = {}
+    for name, listener in static.listeners.items():
+        at = ("listeners", name)
+        ports = listener.ports()
+        if not ports:
+            yield at, "has no service; give it at least one of smtp, submission, submissions, imap, imaps"
+        if listener.tls is not None:
+            yield from _readable(folder, (*at, "tls", "certificate"), listener.tls.certificate)
+            yield from _readable(folder, (*at, "tls", "key"), listener.tls.key)
+        elif {"submission", "submissions", "imap", "imaps"} & ports.keys():
+            yield at, "people log in here, so it needs tls = { certificate = …, key = … }"
+        for service, port in ports.items():
+            for address in listener.addresses:
+                other = taken.setdefault((address, port), f"{name}.{service}")
+                if other != f"{name}.{service}":
+                    yield (*at, service), f"{address} port {port} is already used by {other}; choose another port"
+
+
+def _address_problem(text: str, domains: Domains) -> str | None:
+    localpart, at, name = text.rpartition("@")
+    if not at:
+        return f"{text!r} has no @; write localpart@domain, or @domain for all others of that domain"
+    try:
+        domain = mox_message.Address.parse(f"{localpart or 'x'}@{name}").domain
+    except ValueError as error:
+        return f"{text!r} is not an address: {error}"
+    settings = domains.domains.get(domain.ascii)
+    if settings is None:
+        return f"{text!r}: there is no [domains.{domain.ascii!r}]; add it, or correct the address"
+    if settings.separator and settings.separator in localpart:
+        return f"{text!r} contains the separator {settings.separator!r}; such addresses already reach the part before it"
+    return None
+
+
+def canonical(text: str, domains: Domains) -> str:
+    """The form in which two addresses are the same: A-form domain, case folded unless the domain minds it."""
+    localpart, _, name = text.rpartition("@")
+    address = mox_message.Address.parse(f"{localpart or 'x'}@{name}")
+    settings = domains.domains.get(address.domain.ascii, Domain())
+    return f"{localpart if settings.case_sensitive else localpart.lower()}@{address.domain.ascii}"
+
+
+def domains_problems(folder: Path, domains: Domains) -> Iterator[Found]:
+    """Problems within `domains.toml`: names, addresses, keys."""
+    for name, domain in domains.domains.items():
+        if domain.separator and domain.separator not in _SEPARATORS:
+            yield ("domains", name, "separator"), f"{domain.separator!r} cannot separate; use one of {' '.join(sorted(_SEPARATORS))} or \"\""
+        for selector, settings in domain.dkim.selectors.items():
+            yield from _readable(folder, ("domains", name, "dkim", "selectors", selector, "key"), settings.key)
+    owners: dict[str, str] = {}
+    for name, account in domains.accounts.items():
+        at = ("accounts", name)
+        if not 0 < len(name) <= MAX_NAME or not set(name) <= _NAME_CHARACTERS or name.startswith("."):
+            yield at, f"account names have 1 to {MAX_NAME} of a-z 0-9 . _ - and do not begin with a dot"
+        for text in account.addresses:
+            if problem := _address_problem(text, domains):
+                yield (*at, "addresses"), problem
+                continue
+            owner = owners.setdefault(canonical(text, domains), name)
+            if owner != name:
+                yield (*at, "addresses"), f"{text!r} already belongs to account {owner!r}; an address leads to one account"
+
+
+def joint_problems(static: Static, domains: Domains) -> Iterator[Found]:
+    """Problems between the two files."""
+    if static.postmaster is not None and static.postmaster not in domains.accounts:
+        yield ("postmaster",), f"there is no account {static.postmaster!r} in domains.toml; name one that exists"
