@@ -1,1 +1,52 @@
-"""Names, DNS questions without I/O, resolvers, iprev and block lists for mail software."""
+"""Names and DNS questions for mail software, without I/O."""
+
+from mox_dns.domain import Domain, DomainSyntaxError, IpAddress, IpLiteral
+from mox_dns.lookup import (
+    Addresses,
+    Answer,
+    Lookup,
+    Mx,
+    Question,
+    Status,
+    Step,
+    Tlsa,
+    Traced,
+    addresses,
+    ask,
+    ask_all,
+    mx,
+    ptr,
+    run,
+    run_blocking,
+    run_together,
+    tlsa,
+    txt,
+)
+from mox_dns.zone import Zone
+
+__all__ = [
+    "Addresses",
+    "Answer",
+    "Domain",
+    "DomainSyntaxError",
+    "IpAddress",
+    "IpLiteral",
+    "Lookup",
+    "Mx",
+    "Question",
+    "Status",
+    "Step",
+    "Tlsa",
+    "Traced",
+    "Zone",
+    "addresses",
+    "ask",
+    "ask_all",
+    "mx",
+    "ptr",
+    "run",
+    "run_blocking",
+    "run_together",
+    "tlsa",
+    "txt",
+]

@@ -1,0 +1,140 @@
+"""Domain names and address literals, parsed once and valid ever after."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+
+import idna
+
+IpAddress = IPv4Address | IPv6Address
+
+# RFC 1035 2.3.4, in presentation form without the final dot.
+MAX_NAME = 253
+MAX_LABEL = 63
+
+# Lower-case letters, digits, hyphen; and the underscore of service names, which mail has many of.
+_PLAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
+
+
+class DomainSyntaxError(ValueError):
+    """A text is not a domain name: `.text`, `.at` (character offset), `.why`."""
+
+    def __init__(self, text: str, at: int, why: str) -> None:
+        self.text, self.at, self.why = text, at, why
+        super().__init__(f"{text[:100]!r} is not a domain name: {why}")
+
+
+def _to_ascii(text: str) -> str:
+    # Before the tables are asked: their work grows with the text, and no name of this length can be valid.
+    if len(text) > MAX_NAME:
+        raise DomainSyntaxError(text, MAX_NAME, f"longer than {MAX_NAME} characters")
+    try:
+        return idna.encode(text, uts46=True, transitional=False, std3_rules=False).decode("ascii")
+    except (idna.IDNAError, UnicodeError) as error:
+        raise DomainSyntaxError(text, 0, str(error)) from None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Domain:
+    """A domain name in A-form: ASCII, lower case, no final dot (RFC 5890 2.3.2.1)."""
+
+    ascii: str
+
+    @classmethod
+    def parse(cls, text: str) -> Domain:
+        """`text` in U- or A-form (UTS 46, non-transitional); a final dot is allowed.  Raises DomainSyntaxError."""
+        name = text[:-1] if text.endswith(".") else text
+        name = name.lower() if name.isascii() else _to_ascii(name)
+        if not name:
+            raise DomainSyntaxError(text, 0, "empty")
+        if len(name) > MAX_NAME:
+            raise DomainSyntaxError(text, MAX_NAME, f"longer than {MAX_NAME} characters")
+        at = 0
+        for label in name.split("."):
+            if not _PLAIN.match(label):
+                raise DomainSyntaxError(text, at, _why(label))
+            if label.startswith("xn--"):
+                _check_a_label(text, at, label)
+            at += len(label) + 1
+        return cls(name)
+
+    @property
+    def unicode(self) -> str:
+        """The U-form; labels that do not decode stay as they are."""
+        if "xn--" not in self.ascii:
+            return self.ascii
+        return ".".join(_u_label(label) for label in self.labels)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, leftmost first."""
+        return tuple(self.ascii.split("."))
+
+    def parent(self) -> Domain | None:
+        """The name without its leftmost label; None for a top-level name."""
+        _, dot, rest = self.ascii.partition(".")
+        return Domain(rest) if dot else None
+
+    def under(self, prefix: str) -> str:
+        """The name to ask for `prefix` (such as `_dmarc`) below this domain."""
+        return f"{prefix}.{self.ascii}"
+
+    def within(self, other: Domain) -> bool:
+        """Is this `other` or below it?"""
+        return self.ascii == other.ascii or self.ascii.endswith("." + other.ascii)
+
+    def __str__(self) -> str:
+        return self.ascii
+
+
+def _why(label: str) -> str:
+    if not label:
+        return "an empty label"
+    if len(label) > MAX_LABEL:
+        return f"a label longer than {MAX_LABEL} characters"
+    if label.startswith("-") or label.endswith("-"):
+        return "a label begins or ends with a hyphen"
+    return "a character that no host name has"
+
+
+def _check_a_label(text: str, at: int, label: str) -> None:
+    try:
+        idna.ulabel(label)
+    except (idna.IDNAError, UnicodeError) as error:
+        raise DomainSyntaxError(text, at, str(error)) from None
+
+
+def _u_label(label: str) -> str:
+    if not label.startswith("xn--"):
+        return label
+    try:
+        return idna.ulabel(label)
+    except (idna.IDNAError, UnicodeError):
+        return label
+
+
+@dataclass(frozen=True, slots=True)
+class IpLiteral:
+    """An address literal of RFC 5321 4.1.3: `[192.0.2.1]` or `[IPv6:2001:db8::1]`."""
+
+    address: IpAddress
+
+    @classmethod
+    def parse(cls, text: str) -> IpLiteral:
+        """Raises DomainSyntaxError."""
+        if len(text) > 64 or not (text.startswith("[") and text.endswith("]")):
+            raise DomainSyntaxError(text, 0, "an address literal stands in brackets")
+        inner = text[1:-1]
+        try:
+            if inner[:5].lower() == "ipv6:":
+                if "%" in inner:
+                    raise DomainSyntaxError(text, 6, "an address literal has no zone")
+                return cls(IPv6Address(inner[5:]))
+            return cls(IPv4Address(inner))
+        except AddressValueError as error:
+            raise DomainSyntaxError(text, 1, str(error)) from None
+
+    def __str__(self) -> str:
+        return f"[IPv6:{self.address}]" if self.address.version == 6 else f"[{self.address}]"
