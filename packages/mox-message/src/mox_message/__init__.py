@@ -1,1 +1,6 @@
-"""Internet messages and MIME as byte offsets: read hostile mail, compose clean mail."""
+"""Internet messages and MIME as byte offsets."""
+
+from mox_message.content import Content
+from mox_message.fields import Field, Fields
+
+__all__ = ["Content", "Field", "Fields"]
