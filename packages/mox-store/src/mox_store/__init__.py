@@ -1,1 +1,46 @@
-"""Mailboxes that survive anything: messages, flags, changes and durable commits."""
+"""Where is the mail, and will it be there tomorrow?  Accounts, mailboxes, messages, changes, durable commits.
+
+    account.py      open an account, change it in shared transactions, read it, hear of changes
+    transaction.py  whole operations: add, copy, move, flag, expunge, mailboxes
+    mailbox.py message.py changes.py    the values
+    view.py         an open mailbox in memory
+    watch.py        who hears of changes, bounded
+    blobs.py        message bytes: rows when small, append-only segments when large
+    database.py     the only room that knows SQLite; the shared, durable commit
+    check.py        every invariant of the data, as a function
+
+Not here: protocols, passwords (verifiers are opaque texts), what a message means."""
+
+from mox_store.account import Account, Store
+from mox_store.blobs import BLOB_LIMIT
+from mox_store.changes import Change, Kind
+from mox_store.database import Database, StoreError, Syncer
+from mox_store.mailbox import Mailbox, MailboxError
+from mox_store.message import FORMAT, Added, Flag, NewMessage, Row, Staged, Traits
+from mox_store.transaction import Flagged, Transaction
+from mox_store.view import View
+from mox_store.watch import Watch
+
+__all__ = [
+    "BLOB_LIMIT",
+    "FORMAT",
+    "Account",
+    "Added",
+    "Change",
+    "Database",
+    "Flag",
+    "Flagged",
+    "Kind",
+    "Mailbox",
+    "MailboxError",
+    "NewMessage",
+    "Row",
+    "Staged",
+    "Store",
+    "StoreError",
+    "Syncer",
+    "Traits",
+    "Transaction",
+    "View",
+    "Watch",
+]

@@ -1,0 +1,69 @@
+"""Mailboxes as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mox_store.message import FIRST_KEYWORD_BIT, FLAG_NAMES, MAX_KEYWORDS, SYSTEM_FLAGS
+
+# What every account begins with: name -> special use (RFC 6154).
+INITIAL = {"Inbox": "", "Sent": "\\Sent", "Archive": "\\Archive", "Trash": "\\Trash", "Drafts": "\\Drafts", "Junk": "\\Junk"}
+
+
+class MailboxError(Exception):
+    """A mailbox operation cannot be done: `.code` is an IMAP response code (RFC 9051 7.1), the message says why."""
+
+    def __init__(self, code: str, why: str) -> None:
+        self.code = code
+        super().__init__(why)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox with its counters."""
+
+    id: int
+    name: str
+    uidvalidity: int
+    uidnext: int
+    modseq: int
+    special: str
+    subscribed: bool
+    keywords: tuple[str, ...]
+    total: int
+    unseen: int
+    deleted: int
+    size: int
+
+    def bits(self, flags: tuple[str, ...] | list[str]) -> int:
+        """The bits of flag names; keywords must be known (`Transaction.learn`)."""
+        bits = 0
+        for name in flags:
+            folded = name.lower()
+            if folded in SYSTEM_FLAGS:
+                bits |= SYSTEM_FLAGS[folded]
+            elif folded in self.keywords:
+                bits |= 1 << (FIRST_KEYWORD_BIT + self.keywords.index(folded))
+        return bits
+
+    def names(self, bits: int) -> list[str]:
+        """Flag names of bits: system flags as the RFC spells them, keywords in lower case."""
+        found = [name for flag, name in FLAG_NAMES.items() if bits & flag]
+        rest = bits >> FIRST_KEYWORD_BIT
+        index = 0
+        while rest:
+            if rest & 1 and index < len(self.keywords):
+                found.append(self.keywords[index])
+            rest >>= 1
+            index += 1
+        return found
+
+    def unknown(self, flags: tuple[str, ...] | list[str]) -> list[str]:
+        """The keywords among `flags` that this mailbox has not seen yet, in lower case."""
+        folded = dict.fromkeys(name.lower() for name in flags)
+        return [name for name in folded if name not in SYSTEM_FLAGS and name not in self.keywords]
+
+    @property
+    def room_for_keywords(self) -> int:
+        """How many more keywords can be kept."""
+        return MAX_KEYWORDS - len(self.keywords)

@@ -1,0 +1,91 @@
+"""Messages as values: what comes in, what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+from mox_message import Content
+
+# Of the columns that are made at delivery and handed to IMAP as they are.  Rows with another number are rebuilt.
+FORMAT = 1
+
+
+class Flag(IntFlag):
+    """The system flags (RFC 9051 2.3.2) as bits of `entry.flags`; keywords have the bits above."""
+
+    SEEN = 1
+    ANSWERED = 2
+    FLAGGED = 4
+    DELETED = 8
+    DRAFT = 16
+
+
+SYSTEM_FLAGS = {"\\seen": Flag.SEEN, "\\answered": Flag.ANSWERED, "\\flagged": Flag.FLAGGED, "\\deleted": Flag.DELETED, "\\draft": Flag.DRAFT}
+FLAG_NAMES = {Flag.SEEN: "\\Seen", Flag.ANSWERED: "\\Answered", Flag.FLAGGED: "\\Flagged", Flag.DELETED: "\\Deleted", Flag.DRAFT: "\\Draft"}
+FIRST_KEYWORD_BIT = 5
+# SQLite's integers have 63 bits to use.
+MAX_KEYWORDS = 57
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is made once when a message comes in, so that reading costs nothing: opaque to the store."""
+
+    envelope: bytes
+    bodystructure: bytes
+    header: bytes
+    subject: str = ""
+    preview: str = ""
+    sent: float | None = None
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Large content that is on disk already, synced, waiting for its row."""
+
+    segment: int
+    at: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to add.  `staged` for contents above BLOB_LIMIT."""
+
+    content: Content
+    traits: Traits
+    received: float
+    prefix: bytes = b""
+    flags: tuple[str, ...] = ()
+    staged: Staged | None = None
+    decision: tuple[int, bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Where a message went."""
+
+    mailbox: int
+    uidvalidity: int
+    uid: int
+    message: int
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An entry with its message's precomputed parts."""
+
+    uid: int
+    message: int
+    size: int
+    received: float
+    saved: float
+    envelope: bytes = field(repr=False)
+    bodystructure: bytes = field(repr=False)
+    header: bytes = field(repr=False)
+    preview: str
+    sent: float | None
+    subject: str = ""

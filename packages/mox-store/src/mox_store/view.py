@@ -1,0 +1,93 @@
+"""An open mailbox in memory: arrays of uid, message, size, flags and modseq, shared by the sessions of a process.
+
+33 bytes a message; SELECT, UNSEEN, SEARCH by flag and the numbering of sessions are array operations."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from mox_store.database import Connection
+
+
+class View:
+    """The entries of one mailbox, ascending by uid.  `modseq` is the newest change that it knows."""
+
+    __slots__ = ("flags", "mailbox", "messages", "modseq", "modseqs", "references", "sizes", "uids")
+
+    def __init__(self, mailbox: int) -> None:
+        self.mailbox = mailbox
+        self.modseq = 0
+        self.references = 0
+        self.uids = array("q")
+        self.messages = array("q")
+        self.sizes = array("q")
+        self.flags = array("q")
+        self.modseqs = array("q")
+
+    @classmethod
+    def load(cls, db: Connection, mailbox: int, modseq: int) -> View:
+        """Reads the whole mailbox."""
+        view = cls(mailbox)
+        view.modseq = modseq
+        cursor = db.execute("SELECT uid,message,size,flags,modseq FROM entry WHERE mailbox=? ORDER BY uid", (mailbox,))
+        while rows := cursor.fetchmany(5000):
+            uids, messages, sizes, flags, modseqs = zip(*rows, strict=True)
+            view.uids.extend(uids)
+            view.messages.extend(messages)
+            view.sizes.extend(sizes)
+            view.flags.extend(flags)
+            view.modseqs.extend(modseqs)
+        return view
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def index(self, uid: int) -> int:
+        """Where `uid` stands, or -1."""
+        at = bisect_left(self.uids, uid)
+        return at if at < len(self.uids) and self.uids[at] == uid else -1
+
+    def add(self, entries: Iterable[tuple[int, int, int, int, int]]) -> None:
+        """(uid, message, size, flags, modseq), ascending; what is there already is brought up to date."""
+        for uid, message, size, flags, modseq in entries:
+            if not self.uids or uid > self.uids[-1]:
+                self.uids.append(uid)
+                self.messages.append(message)
+                self.sizes.append(size)
+                self.flags.append(flags)
+                self.modseqs.append(modseq)
+                continue
+            at = bisect_left(self.uids, uid)
+            if self.uids[at] == uid:
+                if modseq >= self.modseqs[at]:
+                    self.flags[at], self.modseqs[at] = flags, modseq
+                continue
+            for column, value in zip(self._columns(), (uid, message, size, flags, modseq), strict=True):
+                column.insert(at, value)
+
+    def flag(self, changed: Iterable[tuple[int, int, int]]) -> None:
+        """(uid, flags, modseq) of entries that changed."""
+        for uid, flags, modseq in changed:
+            at = self.index(uid)
+            if at >= 0 and modseq >= self.modseqs[at]:
+                self.flags[at], self.modseqs[at] = flags, modseq
+
+    def remove(self, uids: Iterable[int]) -> None:
+        """Takes entries out."""
+        gone = {at for uid in uids if (at := self.index(uid)) >= 0}
+        if not gone:
+            return
+        if len(gone) == 1:
+            (at,) = gone
+            for column in self._columns():
+                del column[at]
+            return
+        kept = [at for at in range(len(self.uids)) if at not in gone]
+        for name in ("uids", "messages", "sizes", "flags", "modseqs"):
+            column = getattr(self, name)
+            setattr(self, name, array("q", [column[at] for at in kept]))
+
+    def _columns(self) -> tuple[array[int], ...]:
+        return self.uids, self.messages, self.sizes, self.flags, self.modseqs
