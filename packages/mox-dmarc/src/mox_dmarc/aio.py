@@ -1,0 +1,44 @@
+"""The same check with a resolver that is waited for, and with one that blocks.  The core is `evaluate.plan_check`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from mox_dmarc.align import Pass
+from mox_dmarc.discover import Mode, Organization
+from mox_dmarc.evaluate import Verdict, plan_check
+from mox_dns import Domain, run, run_blocking
+
+if TYPE_CHECKING:
+    from mox_dns.resolver import AnyBlockingResolver, AnyResolver
+
+
+async def check(
+    header_from: Domain | str | Iterable[Domain | str],
+    passes: Sequence[Pass],
+    resolver: AnyResolver,
+    *,
+    mode: Mode = Mode.RFC9989,
+    temporary: bool = False,
+    sample: float | None = None,
+    organization: Organization | None = None,
+) -> Verdict:
+    """DMARC for a message; arguments as for `plan_check`, resolver as for `mox_dns.run`."""
+    plan = plan_check(header_from, passes, mode=mode, temporary=temporary, sample=sample, organization=organization)
+    return (await run(plan, resolver)).value
+
+
+def check_sync(
+    header_from: Domain | str | Iterable[Domain | str],
+    passes: Sequence[Pass],
+    resolver: AnyBlockingResolver,
+    *,
+    mode: Mode = Mode.RFC9989,
+    temporary: bool = False,
+    sample: float | None = None,
+    organization: Organization | None = None,
+) -> Verdict:
+    """DMARC for a message; arguments as for `plan_check`, resolver as for `mox_dns.run_blocking`."""
+    plan = plan_check(header_from, passes, mode=mode, temporary=temporary, sample=sample, organization=organization)
+    return run_blocking(plan, resolver).value

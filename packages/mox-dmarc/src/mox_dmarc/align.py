@@ -1,0 +1,122 @@
+"""Is an authenticated domain the author's?  Strict and relaxed alignment, RFC 9989 4.4 and 4.10.2, RFC 7489 3.1.
+
+    Pass          a domain that passed by some means
+    Alignment     whether it is aligned, and why
+    plan_align    Discovery and passes -> Lookup of their alignments
+
+Strict alignment is equality; relaxed is the same Organizational Domain, which may cost DNS questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mox_dmarc.discover import Discovery, Mode, Place, ask_places, organizational, walk_names, walked
+from mox_dmarc.record import Strictness
+from mox_dns import Domain, Lookup, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A domain that was authenticated, and by which means: "spf" (the MAIL FROM domain) or "dkim" (a d= tag)."""
+
+    means: str
+    domain: Domain
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """One pass held against the From domain.
+
+    `aligned` is None where it was not needed (the means has an aligned pass already) or not to be told (`failed`)."""
+
+    means: str
+    domain: Domain
+    aligned: bool | None
+    strictness: Strictness
+    reason: str
+    organizational: Domain | None = None
+    failed: bool = False
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {
+            "means": self.means,
+            "domain": str(self.domain),
+            "aligned": self.aligned,
+            "strictness": str(self.strictness),
+            "organizational": str(self.organizational) if self.organizational else None,
+            "reason": self.reason,
+        }
+
+
+def plan_align(discovery: Discovery, passes: Sequence[Pass], trace: list[Step]) -> Lookup[tuple[Alignment, ...]]:
+    """Hold every pass against the author of `discovery`, whose record must have been found.
+
+    DNS is asked only for relaxed alignment of different domains of one family, and for no means that is aligned."""
+    record = discovery.record
+    assert record is not None, "there is nothing to align with where no record was found"
+    places = dict(discovery.places)
+    outcome: dict[int, Alignment] = {}
+    settled: set[str] = set()
+    for index, candidate in enumerate(passes):
+        strictness = record.adkim if candidate.means == "dkim" else record.aspf
+        quick = _without_dns(discovery.author, candidate, strictness)
+        if quick is not None:
+            outcome[index] = quick
+            if quick.aligned:
+                settled.add(candidate.means)
+    for index, candidate in enumerate(passes):
+        if index in outcome:
+            continue
+        if candidate.means in settled:
+            why = f"not needed: {candidate.means} is aligned already"
+            outcome[index] = Alignment(candidate.means, candidate.domain, None, Strictness.RELAXED, why)
+            continue
+        outcome[index] = found = yield from _relaxed(discovery, candidate, places, trace)
+        if found.aligned:
+            settled.add(candidate.means)
+    return tuple(outcome[index] for index in range(len(passes)))
+
+
+def _without_dns(author: Domain, candidate: Pass, strictness: Strictness) -> Alignment | None:
+    """The answers that need no Organizational Domain."""
+    means, domain = candidate.means, candidate.domain
+    if domain == author:
+        return Alignment(means, domain, True, strictness, f"{means} passed for the From domain itself")
+    if strictness is Strictness.STRICT:
+        return Alignment(means, domain, False, strictness, f"{domain} is not {author}, and alignment is strict")
+    if domain.ascii.rpartition(".")[2] != author.ascii.rpartition(".")[2]:
+        return Alignment(means, domain, False, strictness, f"{domain} has nothing in common with {author}")
+    return None
+
+
+def _relaxed(discovery: Discovery, candidate: Pass, places: dict[str, Place], trace: list[Step]) -> Lookup[Alignment]:
+    """The same Organizational Domain?  Each identifier by its own walk (RFC 9989 4.10.2)."""
+    author, domain = discovery.author, candidate.domain
+    if discovery.mode is Mode.RFC7489:
+        assert discovery.organization is not None
+        ours = discovery.organizational or author
+        return _compare(candidate, ours, discovery.organization(domain) or domain)
+    mine, theirs = walk_names(author.ascii), walk_names(domain.ascii)
+    # Two different domains can only have one Organizational Domain if a record stands at a name that both walks pass
+    # (or, for psd=y, just above it).  Those names are few and mostly known, so they are asked first.
+    common = [name for name in theirs if name in mine]
+    yield from ask_places(common, places, trace)
+    if not any(places[name].failed or places[name].record is not None for name in common):
+        why = f"{domain} and {author} share no domain that has a DMARC record"
+        return Alignment(candidate.means, domain, False, Strictness.RELAXED, why)
+    yield from ask_places((*mine, *theirs), places, trace)
+    organizations = []
+    for start in (author.ascii, domain.ascii):
+        met, trouble = walked(start, places)
+        if trouble is not None:
+            return Alignment(candidate.means, domain, None, Strictness.RELAXED, trouble.why, failed=True)
+        organizations.append(Domain(organizational(start, met)))
+    return _compare(candidate, *organizations)
+
+
+def _compare(candidate: Pass, ours: Domain, theirs: Domain) -> Alignment:
+    same = ours == theirs
+    why = f"{candidate.domain} belongs to {theirs}" + ("" if same else f", the From domain to {ours}")
+    return Alignment(candidate.means, candidate.domain, same, Strictness.RELAXED, why, theirs)
