@@ -1,1 +1,50 @@
-"""Who signed this message? DKIM (RFC 6376) signing and verifying."""
+"""Who signed this message?  DKIM, RFC 6376, with RFC 8301, 8463 and 8616.
+
+    signature.py   the DKIM-Signature field, both ways
+    record.py      the key record in DNS, both ways
+    key.py         private and public keys
+    canonical.py   simple and relaxed: what is hashed
+    sign.py        message and key -> field
+    verify.py      message -> one Lookup a signature, the body hashed once
+    policy.py      which signatures count
+    aio.py         verify with a resolver, waiting or blocking
+
+Not here: what a signature is worth.  Whether its domain is the author's, DMARC says; whether it is welcome, history."""
+
+from mox_dkim.aio import settle, settle_sync, verify, verify_sync
+from mox_dkim.canonical import Form
+from mox_dkim.key import KeyType, PrivateKey, PublicKey, SigningKey, UnusableKey, generate, load_key
+from mox_dkim.policy import BodyLength, Policy
+from mox_dkim.record import KeyRecord, KeyRecordSyntaxError
+from mox_dkim.sign import CannotSign, Signer, sign
+from mox_dkim.signature import Algorithm, Signature, SignatureSyntaxError
+from mox_dkim.verify import Result, Status, Verifier, plan_verify
+
+__all__ = [
+    "Algorithm",
+    "BodyLength",
+    "CannotSign",
+    "Form",
+    "KeyRecord",
+    "KeyRecordSyntaxError",
+    "KeyType",
+    "Policy",
+    "PrivateKey",
+    "PublicKey",
+    "Result",
+    "Signature",
+    "SignatureSyntaxError",
+    "Signer",
+    "SigningKey",
+    "Status",
+    "UnusableKey",
+    "Verifier",
+    "generate",
+    "load_key",
+    "plan_verify",
+    "settle",
+    "settle_sync",
+    "sign",
+    "verify",
+    "verify_sync",
+]

@@ -1,0 +1,187 @@
+"""The two ways of writing a message before it is hashed: simple and relaxed, RFC 6376 3.4.
+
+    Form                   SIMPLE or RELAXED; a signature names one for the header and one for the body
+    simple_field …         a header field as it goes into the hash
+    signed_header          all fields that a signature's h= names, in its order
+    BodyCanon              the body in chunks of any size; memory stays bounded whatever the body
+    BodyHash               that, hashed, cut at l= octets and counted
+
+Everything is done with whole-bytes operations (find, replace, strip) and only where the octets in question occur, which
+is ten to twenty times faster than a regular expression per run of spaces.  Only CRLF ends a line; a lone CR or LF is an
+octet like any other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+CRLF = b"\r\n"
+
+
+class Form(StrEnum):
+    """How white space is treated before hashing, RFC 6376 3.4."""
+
+    SIMPLE = "simple"
+    RELAXED = "relaxed"
+
+
+class HeaderField(Protocol):
+    """What this file asks of a header field; `mox_message.fields.Field` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def raw(self) -> bytes: ...
+    @property
+    def colon(self) -> int: ...
+
+
+def single_spaces(text: bytes) -> bytes:
+    """Every run of spaces and tabs as one space."""
+    if b"\t" in text:
+        text = text.replace(b"\t", b" ")
+    while b"  " in text:  # each round halves the longest run
+        text = text.replace(b"  ", b" ")
+    return text
+
+
+def relaxed_field(raw: bytes, colon: int) -> bytes:
+    """`name:value` without line end, RFC 6376 3.4.2; `raw` may be folded and end with CRLF."""
+    value = raw[colon + 1 :]
+    if CRLF in value:
+        value = value.replace(CRLF, b"")
+    return raw[:colon].rstrip(b" \t").lower() + b":" + single_spaces(value).strip(b" ")
+
+
+def simple_field(raw: bytes) -> bytes:
+    """The field as it came, without its last line end, RFC 6376 3.4.1."""
+    return raw.removesuffix(CRLF)
+
+
+def canonical_field(field: HeaderField, form: Form) -> bytes:
+    """One field in the form `form`, without its last line end."""
+    return relaxed_field(field.raw, field.colon) if form is Form.RELAXED else simple_field(field.raw)
+
+
+def signed_header(fields: Iterable[HeaderField], names: Sequence[str], form: Form) -> bytes:
+    """The fields called `names` (lower case), each with CRLF, as RFC 6376 5.4.2 picks them.
+
+    A name that is listed n times takes the last n fields of that name from the bottom up; one that is listed more often
+    than it occurs adds nothing, which is how a signer makes sure that no further one can be added."""
+    waiting: dict[str, list[HeaderField]] = {name: [] for name in names}
+    for field in fields:
+        same = waiting.get(field.name)
+        if same is not None:
+            same.append(field)
+    pieces = []
+    for name in names:
+        same = waiting[name]
+        if same:
+            pieces.append(canonical_field(same.pop(), form))
+    pieces.append(b"")
+    return CRLF.join(pieces)
+
+
+class BodyCanon:
+    """Rewrites a body that arrives in chunks and hands the pieces to `write`.
+
+    What is kept between two chunks is at most a space and a CR, and a *number* of line ends that count only if
+    something follows them, so that no body can make it remember much or look at an octet many times."""
+
+    __slots__ = ("_blank_lines", "_carry", "_relaxed", "_started", "_write")
+
+    def __init__(self, form: Form, write: Callable[[bytes], object]) -> None:
+        self._relaxed = form is Form.RELAXED
+        self._write = write
+        self._carry = b""  # the end of the last chunk, whose meaning the next octet decides
+        self._blank_lines = 0  # line ends seen but not written: RFC 6376 3.4.3, empty lines at the end do not count
+        self._started = False  # something other than line ends was seen
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next octets of the body."""
+        text = self._carry + chunk if self._carry else chunk
+        carry = b""
+        if text.endswith(b"\r"):
+            carry, text = b"\r", text[:-1]
+        if self._relaxed:
+            bare = text.rstrip(b" \t")
+            if len(bare) != len(text):
+                carry, text = b" " + carry, bare
+            text = single_spaces(text)
+            if b" \r\n" in text:
+                text = text.replace(b" \r\n", CRLF)
+        self._carry = carry
+        self._pass_on(text)
+
+    def finish(self) -> None:
+        """The body ends here; write what is still open and the one line end that every body has."""
+        rest, self._carry = self._carry, b""
+        if self._relaxed and rest == b" ":
+            rest = b""  # white space at the end of the last line
+        self._pass_on(rest)
+        # RFC 6376 3.4.3: an empty body is one CRLF.  3.4.4: relaxed, it is nothing at all.
+        if self._started or not self._relaxed:
+            self._write(CRLF)
+
+    def _pass_on(self, text: bytes) -> None:
+        ends = 0
+        if text.endswith(CRLF):
+            solid = text.rstrip(CRLF)
+            # The tail holds nothing but CR and LF.  A mark for each CRLF tells how many pairs stand at its very end.
+            tail = text[len(solid) :].replace(CRLF, b"\0")
+            ends = len(tail) - len(tail.rstrip(b"\0"))
+            text = text[: len(text) - 2 * ends]
+        if text:
+            self._started = True
+            self._write_blank_lines()
+            self._write(text)
+        self._blank_lines += ends
+
+    def _write_blank_lines(self) -> None:
+        while self._blank_lines:
+            now = min(self._blank_lines, 32768)
+            self._write(CRLF * now)
+            self._blank_lines -= now
+
+
+class BodyHash:
+    """The hash of a canonical body, of all of it or of its first `length` octets (the l= tag).
+
+    `hashed` is how many octets went into the hash, `total` how many the canonical body has."""
+
+    __slots__ = ("_canon", "_hash", "_left", "hashed", "total")
+
+    def __init__(self, form: Form, algorithm: str = "sha256", length: int | None = None) -> None:
+        self._hash = hashlib.new(algorithm, usedforsecurity=False) if algorithm != "sha256" else hashlib.sha256()
+        self._left = length
+        self.hashed = 0
+        self.total = 0
+        self._canon = BodyCanon(form, self._take)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next octets of the body."""
+        self._canon.feed(chunk)
+
+    def finish(self) -> bytes:
+        """The body ends here; its digest.  Call it once."""
+        self._canon.finish()
+        return self._hash.digest()
+
+    def _take(self, text: bytes) -> None:
+        self.total += len(text)
+        if self._left is not None:
+            text = text[: self._left]
+            self._left -= len(text)
+        self.hashed += len(text)
+        self._hash.update(text)
+
+
+def canonical_body(body: bytes, form: Form) -> bytes:
+    """A whole body in the form `form`."""
+    pieces: list[bytes] = []
+    canon = BodyCanon(form, pieces.append)
+    canon.feed(body)
+    canon.finish()
+    return b"".join(pieces)
