@@ -1,0 +1,196 @@
+"""What an application fulfils so that it can be served: Protocols over plain values.
+
+Reads answer at once and are cheap; writes return a Pending, because they are durable only some time later, and a
+session says OK only then.  asyncio's futures are Pendings as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Literal, Protocol, TypeVar
+
+import mox_sasl
+from mox_message import Content
+
+T_co = TypeVar("T_co", covariant=True)
+FlagAction = Literal["add", "remove", "replace"]
+
+
+class BackendError(Exception):
+    """A request that cannot be fulfilled: NO with this response code ("" for none) and text."""
+
+    def __init__(self, code: str, text: str) -> None:
+        self.code, self.text = code, text
+        super().__init__(text)
+
+
+class Pending(Protocol[T_co]):
+    """Something that will be done; then `result()` gives its value or raises (BackendError for a plain NO)."""
+
+    def done(self) -> bool: ...
+    def result(self) -> T_co: ...
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> object: ...
+
+
+@dataclass(slots=True)
+class Done:
+    """A Pending that is done already."""
+
+    value: Any = None
+
+    def done(self) -> bool:
+        """True."""
+        return True
+
+    def result(self) -> Any:
+        """The value."""
+        return self.value
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> object:
+        """Calls back at once."""
+        return callback(self)
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxInfo:
+    """A mailbox as LIST and STATUS tell of it."""
+
+    name: str
+    uidvalidity: int
+    uidnext: int
+    messages: int
+    unseen: int
+    deleted: int
+    size: int
+    special_use: str = ""
+    subscribed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message with its parts that were made ready; `header` is structure.trimmed_header, b"" when not kept."""
+
+    uid: int
+    message: int
+    size: int
+    received: float
+    saved: float
+    envelope: bytes
+    bodystructure: bytes
+    header: bytes
+    sent: float | None = None
+
+
+@dataclass(slots=True)
+class Changes:
+    """What happened to an open mailbox since last asked.  `resync`: too much; look at all of it again."""
+
+    added: list[tuple[int, int]] = field(default_factory=list)  # (uid, message)
+    flags: list[int] = field(default_factory=list)
+    expunged: list[int] = field(default_factory=list)
+    resync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where messages went (RFC 4315)."""
+
+    uidvalidity: int
+    uids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """(uid, new uid) pairs, and the uidvalidity of the target."""
+
+    uidvalidity: int
+    pairs: tuple[tuple[int, int], ...]
+
+
+class Sink(Protocol):
+    """Takes the bytes of one APPEND."""
+
+    def write(self, data: bytes) -> None:
+        """A piece.  Raises BackendError."""
+        ...
+
+    def abort(self) -> None:
+        """The append is given up; forget the bytes."""
+        ...
+
+
+class Mailbox(Protocol):
+    """An open mailbox; uids are ascending wherever there are several."""
+
+    name: str
+    uidvalidity: int
+
+    def uidnext(self) -> int: ...
+    def keywords(self) -> Sequence[str]: ...
+    def entries(self) -> Iterable[tuple[int, int, int]]:
+        """(uid, message, flag bits) of all messages; 1 is \\Seen, 2 \\Answered, 4 \\Flagged, 8 \\Deleted, 16 \\Draft."""
+        ...
+
+    def bits(self, uid: int) -> int | None:
+        """Flag bits of a message; None when it is gone."""
+        ...
+
+    def flag_names(self, bits: int) -> Sequence[str]: ...
+    def flag_bits(self, names: Sequence[str]) -> int:
+        """Bits of those names that are known here."""
+        ...
+
+    def rows(self, uids: Sequence[int]) -> Iterator[Row]: ...
+    def gone_row(self, message: int) -> Row | None:
+        """A message that was expunged but that this session was not told of."""
+        ...
+
+    def content(self, message: int) -> Content: ...
+    def store(self, uids: Sequence[int], action: FlagAction, flags: Sequence[str]) -> Pending[Sequence[tuple[int, int]]]:
+        """(uid, flag bits after) of what changed."""
+        ...
+
+    def copy(self, uids: Sequence[int], target: str) -> Pending[Copied]: ...
+    def move(self, uids: Sequence[int], target: str) -> Pending[Copied]: ...
+    def expunge(self, uids: Sequence[int] | None) -> Pending[Sequence[int]]:
+        """Removes those with \\Deleted (among `uids`); which."""
+        ...
+
+    def changes(self) -> Changes: ...
+    def close(self) -> None: ...
+
+
+class Account(Protocol):
+    """A logged-in account."""
+
+    def mailboxes(self) -> Sequence[MailboxInfo]: ...
+    def mailbox(self, name: str) -> MailboxInfo | None: ...
+    def subscriptions(self) -> Sequence[str]: ...
+    def open(self, name: str, wake: Callable[[], None]) -> Mailbox:
+        """`wake` is called when changes() has something new.  Raises BackendError("NONEXISTENT", …)."""
+        ...
+
+    def create(self, name: str, special_use: str) -> Pending[None]: ...
+    def delete(self, name: str) -> Pending[None]: ...
+    def rename(self, old: str, new: str) -> Pending[None]: ...
+    def subscribe(self, name: str, wanted: bool) -> Pending[None]: ...
+    def sink(self) -> Sink: ...
+    def append(self, name: str, messages: Sequence[tuple[Sink, Sequence[str], float | None]]) -> Pending[Appended]:
+        """(sink, flags, internal date) of each message; all of them or none."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Logins(Protocol):
+    """Who may come in.  `peer` is the client's address."""
+
+    def allowed(self, peer: IPv4Address | IPv6Address | None) -> bool: ...
+    def password(self, name: str, password: str, peer: IPv4Address | IPv6Address | None) -> Pending[Account | None]: ...
+    def verifier(self) -> mox_sasl.Verifier: ...
+    def authenticated(self, name: str, mechanism: str, peer: IPv4Address | IPv6Address | None) -> Pending[Account | None]:
+        """A mechanism has proven `name`; the account, or None."""
+        ...
+
+    def failed(self, name: str, mechanism: str, peer: IPv4Address | IPv6Address | None) -> None: ...

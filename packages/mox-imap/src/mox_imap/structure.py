@@ -1,0 +1,138 @@
+"""ENVELOPE and BODYSTRUCTURE as final bytes, made once when a message comes in (RFC 9051 7.5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mox_imap.writer import ntext, string
+from mox_message import Fields, Group, Mailbox, Part, addresses
+
+# What clients never ask for in lists, and what grows: left out of the header block that is kept ready.
+NOT_KEPT = frozenset(
+    "received received-spf authentication-results dkim-signature domainkey-signature arc-seal arc-message-signature "
+    "arc-authentication-results return-path delivered-to x-google-dkim-signature x-received x-gm-message-state".split()
+)
+MAX_KEPT = 16 * 1024
+
+
+def envelope(part: Part) -> bytes:
+    """`(date subject from sender reply-to to cc bcc in-reply-to message-id)`, texts as they stand in the message."""
+    fields = part.fields
+    sender = _addresses(fields, "from")
+    values = [
+        _text(fields, "date"),
+        _text(fields, "subject"),
+        sender,
+        _addresses(fields, "sender") if fields.first("sender") else sender,
+        _addresses(fields, "reply-to") if fields.first("reply-to") else sender,
+        _addresses(fields, "to"),
+        _addresses(fields, "cc"),
+        _addresses(fields, "bcc"),
+        _text(fields, "in-reply-to"),
+        _text(fields, "message-id"),
+    ]
+    return b"(" + b" ".join(values) + b")"
+
+
+def _text(fields: Fields, name: str) -> bytes:
+    field = fields.first(name)
+    return ntext(field.text) if field is not None else b"NIL"
+
+
+def _addresses(fields: Fields, name: str) -> bytes:
+    found = fields.all(name)
+    if not found:
+        return b"NIL"
+    raw = ", ".join(field.text for field in found) if len(found) > 1 else found[0].text
+    entries: list[bytes] = []
+    for entry in addresses(raw).entries:
+        if isinstance(entry, Group):
+            entries.append(b"(NIL NIL " + ntext(_name(entry.name)) + b" NIL)")
+            entries.extend(_address(member) for member in entry.members)
+            entries.append(b"(NIL NIL NIL NIL)")
+        else:
+            entries.append(_address(entry))
+    return b"(" + b"".join(entries) + b")" if entries else b"NIL"
+
+
+def _address(mailbox: Mailbox) -> bytes:
+    # RFC 9051 7.5.2: host NIL would mean a group, so an address without a domain gets an empty one.
+    host = string(mailbox.domain.encode("utf-8", "surrogateescape"))
+    local = string(mailbox.localpart.encode("utf-8", "surrogateescape"))
+    return b"(" + ntext(_name(mailbox.name)) + b" " + ntext(mailbox.route) + b" " + local + b" " + host + b")"
+
+
+def _name(name: str) -> str:
+    """Display names go out in ASCII, because rev1 clients know nothing else: as encoded words."""
+    from mox_message import encode
+
+    return name if name.isascii() else encode(name)
+
+
+def bodystructure(part: Part) -> bytes:
+    """The extended form; `body` makes the short one of it."""
+    return _structure(part, extended=True)
+
+
+def body(part: Part) -> bytes:
+    """BODY: the structure without extension data."""
+    return _structure(part, extended=False)
+
+
+def _structure(part: Part, *, extended: bool) -> bytes:
+    # MAX_DEPTH of mox_message bounds this recursion.
+    if part.type == "multipart" and part.children:
+        inner = b"".join(_structure(child, extended=extended) for child in part.children)
+        out = b"(" + inner + b" " + _upper(part.subtype)
+        if extended:
+            out += b" " + _parameters(part.parameters) + b" " + _tail(part)
+        return out + b")"
+    return b"(" + b" ".join(_single(part, extended=extended)) + b")"
+
+
+def _single(part: Part, *, extended: bool) -> Iterator[bytes]:
+    kind, subtype = part.type, part.subtype
+    if kind == "multipart":  # without parts: there is nothing to list, so it is shown as what it is, text
+        kind, subtype = "text", "plain"
+    yield _upper(kind)
+    yield _upper(subtype)
+    yield _parameters(part.parameters) if part.parameters or kind != "text" else b'("CHARSET" "US-ASCII")'
+    yield ntext(part.id)
+    yield ntext(part.description)
+    yield _upper(part.encoding)
+    yield b"%d" % part.size
+    if part.message is not None:
+        yield envelope(part.message)
+        yield _structure(part.message, extended=extended)
+        yield b"%d" % part.lines
+    elif kind == "text":
+        yield b"%d" % part.lines
+    if extended:
+        yield ntext(part.md5)
+        yield _tail(part)
+
+
+def _tail(part: Part) -> bytes:
+    disposition = b"NIL"
+    if part.disposition:
+        disposition = b"(" + _upper(part.disposition) + b" " + _parameters(part.disposition_parameters) + b")"
+    language = b"NIL"
+    if part.language:
+        language = b"(" + b" ".join(ntext(tag) for tag in part.language) + b")" if len(part.language) > 1 else ntext(part.language[0])
+    return disposition + b" " + language + b" " + ntext(part.location)
+
+
+def _upper(text: str) -> bytes:
+    return string(text.upper().encode("utf-8", "surrogateescape"))
+
+
+def _parameters(pairs: tuple[tuple[str, str], ...]) -> bytes:
+    if not pairs:
+        return b"NIL"
+    return b"(" + b" ".join(_upper(name) + b" " + string(value.encode("utf-8", "surrogateescape")) for name, value in pairs) + b")"
+
+
+def trimmed_header(fields: Fields) -> bytes:
+    """The header without what relays add, as bytes with line ends, at most MAX_KEPT octets; b"" when it would be more."""
+    block = b"".join([field.raw for field in fields if field.name not in NOT_KEPT])
+    return block if len(block) <= MAX_KEPT else b""

@@ -1,0 +1,152 @@
+"""Cuts the stream into whole commands: lines with the literals that they announce, within limits.
+
+The literal of an APPEND is not part of a command: it is handed out in pieces, so that no message is ever whole in
+memory.  Who asks for a literal is answered with "+" only when there is room for it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+_ANNOUNCED = re.compile(rb"~?\{(\d{1,20})(\+?)\}\r?\n\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class WireLimits:
+    """Octets."""
+
+    line: int = 64 * 1024
+    literal: int = 100 * 1024
+    command: int = 1024 * 1024
+    append: int = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A whole command, literals included."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralStart:
+    """A command has announced a literal, and `data` is all of it so far.  Answer with accept(), stream() or refuse()."""
+
+    data: bytes
+    size: int
+    synchronizing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a streamed literal; `last` ends it."""
+
+    data: bytes
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """A limit was passed and the stream cannot be followed any further."""
+
+    why: str
+
+
+Item: TypeAlias = Line | LiteralStart | Piece | TooLong
+
+
+class CommandReader:
+    """feed() whatever came; next() until None."""
+
+    def __init__(self, limits: WireLimits) -> None:
+        self.limits = limits
+        self._buffer = b""
+        self._at = 0
+        self._command: list[bytes] = []
+        self._size = 0
+        self._literal = 0  # octets still to come of a literal that becomes part of the command
+        self._stream = 0  # octets still to come of a streamed literal
+        self._streaming = False
+        self._asked: LiteralStart | None = None
+        self._broken = False
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes."""
+        self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
+        self._at = 0
+
+    @property
+    def pending(self) -> int:
+        """Octets that are not used yet."""
+        return len(self._buffer) - self._at
+
+    def next(self) -> Item | None:
+        """The next item; None: more bytes are needed, or a literal is not answered."""
+        while not self._broken and self._asked is None:
+            if self._streaming:
+                return self._piece()
+            if self._literal:
+                if not self._take_literal():
+                    return None
+                continue
+            item = self._line()
+            if item is not None or self._at >= len(self._buffer) or b"\n" not in self._buffer[self._at :]:
+                return item
+        return None
+
+    def _take_literal(self) -> bool:
+        data = self._buffer[self._at : self._at + self._literal]
+        self._at += len(data)
+        self._literal -= len(data)
+        self._command.append(data)
+        self._size += len(data)
+        return self._literal == 0
+
+    def _piece(self) -> Piece | None:
+        data = self._buffer[self._at : self._at + self._stream]
+        if not data and self._stream:
+            return None
+        self._at += len(data)
+        self._stream -= len(data)
+        self._streaming = self._stream > 0
+        return Piece(data, not self._streaming)
+
+    def _line(self) -> Item | None:
+        end = self._buffer.find(b"\n", self._at)
+        if end < 0:
+            if len(self._buffer) - self._at + self._size > min(self.limits.line, self.limits.command):
+                self._broken = True
+                return TooLong(f"a line has at most {self.limits.line} octets")
+            return None
+        line = self._buffer[self._at : end + 1]
+        self._at = end + 1
+        self._size += len(line)
+        if len(line) > self.limits.line or self._size > self.limits.command:
+            self._broken = True
+            return TooLong("the command is too long")
+        self._command.append(line)
+        announced = _ANNOUNCED.search(line[-32:])
+        if announced is not None:
+            self._asked = LiteralStart(b"".join(self._command), int(announced[1]), not announced[2])
+            return self._asked
+        data = b"".join(self._command)
+        self._command, self._size = [], 0
+        return Line(data)
+
+    def accept(self) -> None:
+        """The literal becomes part of the command."""
+        assert self._asked is not None
+        self._literal, self._asked = self._asked.size, None
+
+    def stream(self) -> None:
+        """The literal is handed out in pieces; the command so far is forgotten, and its rest is read as a new line."""
+        assert self._asked is not None
+        self._stream, self._asked = self._asked.size, None
+        self._streaming = True
+        self._command, self._size = [], 0
+
+    def refuse(self) -> None:
+        """The client will not send the literal: the command is over."""
+        self._asked = None
+        self._command, self._size = [], 0
