@@ -22,11 +22,15 @@ from mox_dns.lookup import (
     tlsa,
     txt,
 )
+from mox_dns.resolver import BlockingResolver, BlockingUdpResolver, DnspythonResolver, Resolver, UdpResolver
 from mox_dns.zone import Zone
 
 __all__ = [
     "Addresses",
     "Answer",
+    "BlockingResolver",
+    "BlockingUdpResolver",
+    "DnspythonResolver",
     "Domain",
     "DomainSyntaxError",
     "IpAddress",
@@ -34,10 +38,12 @@ __all__ = [
     "Lookup",
     "Mx",
     "Question",
+    "Resolver",
     "Status",
     "Step",
     "Tlsa",
     "Traced",
+    "UdpResolver",
     "Zone",
     "addresses",
     "ask",

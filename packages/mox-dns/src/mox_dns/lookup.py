@@ -5,6 +5,7 @@ decides how the questions are asked: `run` waits, `run_blocking` blocks, a test 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Generator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from mox_dns.resolver import AnyBlockingResolver, AnyResolver
+    from mox_dns.resolver import AnyBlockingResolver, AnyResolver, Resolver
 
 T = TypeVar("T")
 
@@ -193,7 +194,7 @@ class Traced(Generic[T]):
 async def run(lookup: Lookup[T], resolver: AnyResolver) -> Traced[T]:
     """Drives `lookup` to its end, asking the questions of each round side by side.
 
-    `resolver`: anything with `ask(question)` that returns an Answer or an awaitable of one, or a resolver of dnspython."""
+    `resolver`: anything with `ask(question)` that returns an Answer or an awaitable of one, or dnspython's."""
     from mox_dns.resolver import adapted
 
     source = adapted(resolver)
@@ -208,10 +209,22 @@ async def run(lookup: Lookup[T], resolver: AnyResolver) -> Traced[T]:
         return Traced(stop.value, tuple(steps))
 
 
-async def _answers(source: Any, questions: Questions) -> Answers:
+async def _answers(source: Resolver, questions: Questions) -> Answers:
     # All are asked before the first is waited for.
     asked = [source.ask(question) for question in questions]
+    if len(asked) > 1 and any(map(inspect.iscoroutine, asked)):
+        return await _side_by_side(asked)
     return tuple([answer if isinstance(answer, Answer) else await answer for answer in asked])
+
+
+async def _side_by_side(asked: list[Answer | Awaitable[Answer]]) -> Answers:
+    """Coroutines, as dnspython has them, begin only when somebody runs them."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # another loop than asyncio's: one after the other
+        return tuple([answer if isinstance(answer, Answer) else await answer for answer in asked])
+    waiting = iter(await asyncio.gather(*[answer for answer in asked if not isinstance(answer, Answer)]))
+    return tuple([answer if isinstance(answer, Answer) else next(waiting) for answer in asked])
 
 
 def run_blocking(lookup: Lookup[T], resolver: AnyBlockingResolver) -> Traced[T]:
@@ -232,57 +245,96 @@ def run_blocking(lookup: Lookup[T], resolver: AnyBlockingResolver) -> Traced[T]:
         return Traced(stop.value, tuple(steps))
 
 
-class _Running(Generic[T]):
-    """A lookup on its way: which questions are open, what was answered."""
-
-    __slots__ = ("lookup", "questions", "result", "steps", "waiting")
-
-    def __init__(self, lookup: Lookup[T]) -> None:
-        self.lookup = lookup
-        self.steps: list[Step] = []
-        self.questions: Questions = ()
-        self.waiting: list[Answer | Awaitable[Answer]] = []
-        self.result: Traced[T] | None = None
-
-
-async def run_together(lookups: Sequence[Lookup[Any]], resolver: AnyResolver) -> list[Traced[Any]]:
+async def run_together(lookups: Sequence[Lookup[T]], resolver: AnyResolver) -> list[Traced[T]]:
     """Drives several lookups side by side without a task for each; results in their order.
 
-    Each goes on as soon as its own answers are there: they are all asked first, and whichever comes first only
-    lets its own lookup ask again."""
+    Each goes on as soon as its own answers are there.  Needs asyncio.  An exception out of one ends all."""
     from mox_dns.resolver import adapted
 
-    source = adapted(resolver)
-    running = [_Running(lookup) for lookup in lookups]
-    for one in running:
-        _advance(one, None, source)
-    open_ = [one for one in running if one.result is None]
-    while open_:
-        for one in open_:
-            answers = tuple([a if isinstance(a, Answer) else await a for a in one.waiting])
-            _advance(one, answers, source)
-        open_ = [one for one in open_ if one.result is None]
+    together = _Together(adapted(resolver))
+    running = [_Running(lookup, together) for lookup in lookups]
+    try:
+        for one in running:
+            one.advance(None)
+        if together.open:
+            together.done = asyncio.get_running_loop().create_future()
+            await together.done
+    finally:
+        if together.open:
+            for one in running:
+                one.abandon()
     return [one.result for one in running if one.result is not None]
 
 
-def _advance(one: _Running[Any], answers: Answers | None, source: Any) -> None:
-    """Sends answers, asks what comes next; goes on at once while everything is known without waiting."""
-    while True:
+class _Together:
+    """What lookups driven side by side share."""
+
+    __slots__ = ("done", "open", "source")
+
+    def __init__(self, source: Resolver) -> None:
+        self.source = source
+        self.open = 0
+        self.done: asyncio.Future[None] | None = None
+
+
+class _Running(Generic[T]):
+    """A lookup on its way: which questions are open, what was answered."""
+
+    __slots__ = ("asked", "lookup", "missing", "questions", "result", "steps", "together")
+
+    def __init__(self, lookup: Lookup[T], together: _Together) -> None:
+        self.lookup, self.together = lookup, together
+        self.steps: list[Step] = []
+        self.questions: Questions = ()
+        self.asked: list[Answer | asyncio.Future[Answer]] = []
+        self.missing = 0
+        self.result: Traced[T] | None = None
+        together.open += 1
+
+    def advance(self, answers: Answers | None) -> None:
+        """Sends answers, asks what comes next; goes on at once while nothing need be waited for."""
+        while True:
+            try:
+                if answers is None:
+                    self.questions = next(self.lookup)
+                else:
+                    self.steps.extend(map(Step, self.questions, answers))
+                    self.questions = self.lookup.send(answers)
+            except StopIteration as stop:
+                self.result = Traced(stop.value, tuple(self.steps))
+                self.together.open -= 1
+                return
+            asked = [self.together.source.ask(question) for question in self.questions]
+            self.asked = [a if isinstance(a, Answer) else asyncio.ensure_future(a) for a in asked]
+            self.missing = 0
+            for answer in self.asked:
+                if not isinstance(answer, Answer):
+                    self.missing += 1
+                    answer.add_done_callback(self._arrived)
+            if self.missing:
+                return
+            answers = self._answers()
+
+    def _answers(self) -> Answers:
+        return tuple([answer if isinstance(answer, Answer) else answer.result() for answer in self.asked])
+
+    def _arrived(self, _: asyncio.Future[Answer]) -> None:
+        self.missing -= 1
+        done = self.together.done
+        if self.missing or done is None or done.done():
+            return
         try:
-            if answers is None:
-                one.questions = next(one.lookup)
-            else:
-                one.steps.extend(map(Step, one.questions, answers))
-                one.questions = one.lookup.send(answers)
-        except StopIteration as stop:
-            one.result = Traced(stop.value, tuple(one.steps))
+            self.advance(self._answers())
+        except BaseException as error:
+            # Out of a callback it would only be logged; whoever waits must hear of it.
+            done.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
             return
-        one.waiting = [source.ask(question) for question in one.questions]
-        if any(not isinstance(answer, Answer) for answer in one.waiting):
-            return
-        answers = tuple(one.waiting)  # type: ignore[arg-type]  # all are Answers, just checked
+        if not self.together.open:
+            done.set_result(None)
 
-
-def is_awaitable(value: object) -> bool:
-    """For resolvers whose `ask` may answer at once."""
-    return inspect.isawaitable(value)
+    def abandon(self) -> None:
+        """Nobody waits any more."""
+        for answer in self.asked:
+            if not isinstance(answer, Answer):
+                answer.cancel()
+        self.lookup.close()

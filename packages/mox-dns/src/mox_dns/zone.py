@@ -43,12 +43,15 @@ def _record(type: str, value: Any) -> Any:
 
 
 class Zone:
-    """Answers from `{"a.example TXT": ["v=spf1 -all"], "a.example MX": ["10 mx.a.example"], "slow.example": "TIMEOUT"}`.
+    """Answers from `{"a.example TXT": ["v=spf1 -all"], "a.example MX": ["10 mx.a.example"], "b.example": "TIMEOUT"}`.
 
-    A key without a type gives the whole name's failure.  `asked` lists every question.  Satisfies both resolver
-    protocols.  `authentic` is put on every answer.  Raises ValueError for records that cannot be."""
+    A key without a type gives the whole name's failure: a Status, or its name in capitals.  `asked` lists every
+    question.  Satisfies both resolver protocols.  `authentic` is put on every answer.  Raises ValueError for records
+    that cannot be."""
 
-    def __init__(self, records: Mapping[str, Iterable[Any] | str] | None = None, *, authentic: bool = False, ttl: int = 300) -> None:
+    def __init__(
+        self, records: Mapping[str, Iterable[Any] | str] | None = None, *, authentic: bool = False, ttl: int = 300
+    ) -> None:
         self.authentic = authentic
         self.ttl = ttl
         self.asked: list[Question] = []
@@ -62,11 +65,12 @@ class Zone:
         """Adds records ("name TYPE": values), or a failure ("name" or "name TYPE": "TIMEOUT")."""
         name, _, type = key.partition(" ")
         name = _fold(name)
-        if isinstance(values, str) and values in FAILURES:
-            self._failures[name, type.upper()] = FAILURES[values]
-            return
-        made = tuple(_record(type.upper(), value) for value in ([values] if isinstance(values, str | bytes) else values))
         at = name, type.upper()
+        if isinstance(values, Status) or (isinstance(values, str) and values in FAILURES):
+            self._failures[at] = values if isinstance(values, Status) else FAILURES[values]
+            return
+        single = isinstance(values, str | bytes)
+        made = tuple(_record(at[1], value) for value in ([values] if single else values))
         self._records[at] = self._records.get(at, ()) + made
         # RFC 8020: a name above an existing one exists, though it may have no record.
         while name and name not in self._names:
