@@ -35,7 +35,7 @@ from mox_dkim import (
 from mox_dkim.canonical import canonical_body, relaxed_field, signed_header
 from mox_dkim.testing.signing import MESSAGE, NOW, key, signed, signer, zone
 from mox_dns import Domain, Zone
-from mox_message import Content, Fields
+from mox_message import AuthenticationResults, Content, Fields
 
 SIGNED = signed()
 
@@ -78,6 +78,16 @@ def test_a_pass_and_what_it_tells() -> None:
     assert [step.question.name for step in result.trace] == ["sel._domainkey.example.org"]
     assert result.to_dict()["status"] == "pass"
     assert "dkim=pass: signed by example.org" in result.explain()
+
+
+def test_results_for_the_header() -> None:
+    good, bad = check()[0].method_result(), check(SIGNED.replace(b"Bye", b"Buy"))[0].method_result()
+    field = AuthenticationResults("mx.example.net", (good, bad)).field()
+    read = AuthenticationResults.parse(Fields.parse(field + b"\r\n")[0].text)
+    assert [(one.method, one.result) for one in read.results] == [("dkim", "pass"), ("dkim", "fail")]
+    assert read.results[0].comment == "256-bit key"
+    assert ("header", "d", "example.org") in read.results[0].properties
+    assert read.results[1].reason == "the body was changed"
 
 
 def test_no_signature_reads_and_asks_nothing() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from mox_dmarc import Mode, Pass, Request, Status, Verdict, author_domain, check, check_sync
 from mox_dns import Domain, Zone
+from mox_message import AuthenticationResults, Fields, from_address
 
 P = "v=DMARC1; p=reject"
 
@@ -74,6 +75,29 @@ def test_zero_one_and_many_from_are_stated_5_3_1(header_from: Any, status: str) 
     verdict = judge(header_from, ["dkim:example.com"], P)
     assert verdict.status == status, verdict.explain()
     assert verdict.disposition is Request.NONE
+
+
+@pytest.mark.parametrize(
+    "header, status",
+    {
+        b"From: Ann <ann@example.com>\r\n": "pass",
+        b"Subject: x\r\n": "permerror",
+        b"From: a@example.com\r\nFrom: b@example.com\r\n": "permerror",
+        b"From: a@example.com, b@example.com\r\n": "permerror",
+        b"From: nobody\r\n": "permerror",
+        b"From: a@[192.0.2.1]\r\n": "permerror",
+    }.items(),
+)
+def test_the_from_of_a_message(header: bytes, status: str) -> None:
+    verdict = judge(from_address(Fields.parse(header + b"\r\n")), ["dkim:example.com"], P)
+    assert verdict.status == status
+    assert verdict.method_result().result == status
+
+
+def test_result_for_the_header() -> None:
+    field = AuthenticationResults("mx.example.net", (judge("example.com", [], P).method_result(),)).field()
+    assert b"dmarc=fail (p=reject dis=reject)" in field
+    assert b"header.from=example.com" in field
 
 
 def test_author_domain_in_unicode() -> None:

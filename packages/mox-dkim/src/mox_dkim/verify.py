@@ -19,7 +19,7 @@ from mox_dkim.policy import DEFAULT, BodyLength, Policy
 from mox_dkim.record import KeyRecord, KeyRecordSyntaxError
 from mox_dkim.signature import Algorithm, Signature, SignatureSyntaxError, salvage, without_b
 from mox_dns import Answer, Domain, Lookup, Question, Step
-from mox_message import Content, Field, Fields
+from mox_message import Content, Field, Fields, MethodResult
 from mox_message.fields import MAX_HEADER
 
 
@@ -88,6 +88,20 @@ class Result:
             "record": str(self.record) if self.record else None,
             "warnings": list(self.warnings),
         }
+
+    def method_result(self) -> MethodResult:
+        """For Authentication-Results, RFC 8601 2.7.1 and RFC 6008."""
+        header = (
+            ("d", str(self.domain or "")),
+            ("s", self.selector),
+            ("i", self.identity if self.identity != f"@{self.domain}" else ""),
+            ("a", self.algorithm),
+            ("b", self.signature_prefix),
+        )
+        properties = tuple([("header", name, value) for name, value in header if value])
+        comment = f"{self.key_bits}-bit key{', test mode' if self.testing else ''}" if self.key_bits else ""
+        reason = "" if self.status is Status.PASS else self.reason
+        return MethodResult("dkim", str(self.status), reason, properties, comment)
 
     def explain(self) -> str:
         """Line by line: the result, what was signed with which key, what was asked."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mox_dmarc.align import Pass
 from mox_dmarc.discover import Mode, Organization
-from mox_dmarc.evaluate import Verdict, plan_check
-from mox_dns import Domain, run, run_blocking
+from mox_dmarc.evaluate import HeaderFrom, Verdict, plan_check
+from mox_dns import run, run_blocking
 
 if TYPE_CHECKING:
     from mox_dns.resolver import AnyBlockingResolver, AnyResolver
 
 
 async def check(
-    header_from: Domain | str | Iterable[Domain | str],
+    header_from: HeaderFrom,
     passes: Sequence[Pass],
     resolver: AnyResolver,
     *,
@@ -30,7 +30,7 @@ async def check(
 
 
 def check_sync(
-    header_from: Domain | str | Iterable[Domain | str],
+    header_from: HeaderFrom,
     passes: Sequence[Pass],
     resolver: AnyBlockingResolver,
     *,

@@ -16,6 +16,9 @@ from mox_dmarc.align import Alignment, Pass, plan_align
 from mox_dmarc.discover import Discovery, Mode, Organization, Presence, plan_discover
 from mox_dmarc.record import Record, Request
 from mox_dns import Domain, DomainSyntaxError, Lookup, Step
+from mox_message import From, MethodResult
+
+HeaderFrom = From | Domain | str | Iterable[Domain | str]
 
 # More passes than this are not held against the From domain; each may cost a walk.
 MAX_PASSES = 16
@@ -61,6 +64,13 @@ class Verdict:
         """Did "spf" or "dkim" bring an aligned pass?  Aggregate reports ask."""
         return any(alignment.means == means for alignment in self.aligned)
 
+    def method_result(self) -> MethodResult:
+        """For Authentication-Results, RFC 8601 2.7.1 and RFC 9989 9.2."""
+        properties = (("header", "from", str(self.author)),) if self.author is not None else ()
+        comment = f"p={self.request} dis={self.disposition}" if self.record is not None else ""
+        reason = "" if self.status is Status.PASS else self.reason
+        return MethodResult("dmarc", str(self.status), reason, properties, comment)
+
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
         return {
@@ -90,10 +100,18 @@ class Verdict:
         return "\n".join(lines)
 
 
-def author_domain(header_from: Domain | str | Iterable[Domain | str]) -> Domain | str:
+def author_domain(header_from: HeaderFrom) -> Domain | str:
     """The one Author Domain, or a sentence that says why there is none (RFC 9989 5.3.1).
 
-    Strings are domains or addresses.  Several addresses in one domain have one Author Domain."""
+    What `mox_message.from_address` found, or domains, or addresses.  Several addresses in one domain have one Author
+    Domain."""
+    if isinstance(header_from, From):
+        if header_from.address is None:
+            return header_from.reason
+        domain = header_from.address.domain
+        return (
+            domain if isinstance(domain, Domain) else f"From has the address literal {domain}, which no policy covers"
+        )
     given = [header_from] if isinstance(header_from, (Domain, str)) else list(header_from)
     domains: dict[Domain, None] = {}
     for item in given:
@@ -111,7 +129,7 @@ def author_domain(header_from: Domain | str | Iterable[Domain | str]) -> Domain 
 
 
 def plan_check(
-    header_from: Domain | str | Iterable[Domain | str],
+    header_from: HeaderFrom,
     passes: Sequence[Pass],
     *,
     mode: Mode = Mode.RFC9989,
@@ -119,7 +137,7 @@ def plan_check(
     sample: float | None = None,
     organization: Organization | None = None,
 ) -> Lookup[Verdict]:
-    """DMARC for a message with these From domains (or addresses), given the domains that SPF and DKIM passed for.
+    """DMARC for a message with this From, given the domains that SPF and DKIM passed for.
 
     `temporary` says that one of them could not be told for now.  `sample` is a random number from 0 to below 1 that
     settles pct= in mode RFC7489; without it every message counts.  Without exactly one Author Domain the verdict is
