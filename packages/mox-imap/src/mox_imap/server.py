@@ -47,8 +47,13 @@ class Breathe:
     """Yielded by long commands: let others have the loop, then go on."""
 
 
+class Exchange:
+    """Yielded by AUTHENTICATE: the value is the client's next line, decoded."""
+
+
 BREATHE = Breathe()
-Yielded: TypeAlias = bytes | Pending[Any] | Breathe
+_EXCHANGE = Exchange()
+Yielded: TypeAlias = bytes | Pending[Any] | Breathe | Exchange
 Command: TypeAlias = Generator[Yielded, Any, str | None]
 
 
@@ -114,7 +119,9 @@ class ImapServer:
         self._name = ""
         self._value: Any = None
         self._error: BaseException | None = None
-        self._exchange: Callable[[bytes], None] | None = None
+        self._exchanging = False
+        self.ends_after = False
+        self.failed_logins = 0
         self._append: Any = None
         self._bad = 0
         self._news = False
@@ -145,7 +152,7 @@ class ImapServer:
         """Goes on until there is nothing to do, something to wait for, or enough to write."""
         self.breathing = False
         while not self.ended and self.waiting is None and self._size < HIGH:
-            if self._running is not None:
+            if self._running is not None and not self._exchanging:
                 if not self._advance():
                     return
                 continue
@@ -169,11 +176,10 @@ class ImapServer:
     @property
     def busy(self) -> bool:
         """More output is to come: write, then run() again."""
-        return self._running is not None and self.waiting is None
+        return self._running is not None and self.waiting is None and not self._exchanging
 
     def news(self) -> None:
-        """The mailbox has changed (the backend's wake); an idling client is told at once."""
-        self._news = True
+        """After wake(): an idling client is told at once; write outgoing() then."""
         if self.idle_tag and self._running is None:
             self._write_all(self.updates(expunges=True))
 
@@ -224,6 +230,11 @@ class ImapServer:
             words += f" APPENDLIMIT={self.config.limits.append}"
         return words
 
+    @property
+    def tag(self) -> str:
+        """The running command's tag."""
+        return self._tag
+
     def selected(self) -> View:
         """The open mailbox."""
         assert self.view is not None
@@ -251,10 +262,24 @@ class ImapServer:
                 self.view.hear(self.view.mailbox.changes())
             yield from self.view.tell(expunges=expunges)
 
-    def challenge(self, data: bytes, then: Callable[[bytes], None]) -> None:
-        """Sends a SASL challenge; the next line goes to `then`, decoded."""
+    def exchange(self, data: bytes) -> Generator[Yielded, Any, bytes]:
+        """Sends a SASL challenge; the client's answer."""
         self._write(b"+ " + base64.b64encode(data) + b"\r\n")
-        self._exchange = then
+        answer: bytes = yield _EXCHANGE
+        return answer
+
+    def begin_idle(self) -> None:
+        """From here on changes are told as they happen, until DONE."""
+        self.idle_tag = self._tag
+
+    def unread(self) -> bool:
+        """Has the client sent more than this command?"""
+        return self._reader.pending > 0
+
+    def heard_news(self) -> None:
+        """The backend's wake, as given to Account.open."""
+        self._news = True
+        self.wake()
 
     def start(self, tag: str, name: str, command: Command) -> None:
         """Runs a command's generator."""
@@ -292,6 +317,9 @@ class ImapServer:
         if isinstance(item, Breathe):
             self.breathing = True
             return False
+        if isinstance(item, Exchange):
+            self._exchanging = True
+            return True
         if item.done():
             self.waiting = item
             self.resume()
@@ -300,6 +328,10 @@ class ImapServer:
         return False
 
     def _finished(self, text: str | None) -> None:
+        if self.idle_tag:
+            self._running = None
+            self._write_all(self.updates(expunges=True))
+            return
         code, _, rest = (text or "").rpartition("] ")
         code = code.lstrip("[")
         self._complete("OK", code, rest or f"{self._name} done")
@@ -311,6 +343,8 @@ class ImapServer:
             self._write_all(self.updates(expunges=expunges))
         middle = f"[{code}] " if code else ""
         self._write(f"{self._tag} {word} {middle}{_clean(text)}\r\n".encode("utf-8", "replace"))
+        if self.ends_after:
+            self.ended = True
 
     def _bad_command(self, error: CommandSyntaxError) -> None:
         self._running = None
@@ -343,9 +377,9 @@ class ImapServer:
 
     def _line(self, data: bytes) -> None:
         line = data.removesuffix(b"\n").removesuffix(b"\r")
-        if self._exchange is not None:
-            then, self._exchange = self._exchange, None
-            self._response(line, then)
+        if self._exchanging:
+            self._exchanging = False
+            self._answer(line)
         elif self.idle_tag:
             self._idle_line(line)
         elif self._append is not None:
@@ -353,16 +387,14 @@ class ImapServer:
         else:
             self._command(data)
 
-    def _response(self, line: bytes, then: Callable[[bytes], None]) -> None:
-        if line == b"*":
-            self._complete("BAD", "", "given up")
-            return
+    def _answer(self, line: bytes) -> None:
+        """A line of a SASL exchange."""
         try:
-            data = base64.b64decode(line, validate=True)
-        except (binascii.Error, ValueError):
-            self._complete("BAD", "", "not base64")
-            return
-        then(data)
+            if line == b"*":
+                raise CommandSyntaxError(0, "given up")
+            self._value = base64.b64decode(line, validate=True)
+        except (CommandSyntaxError, binascii.Error, ValueError) as error:
+            self._bad_command(CommandSyntaxError(0, str(error)))
 
     def _idle_line(self, line: bytes) -> None:
         tag, self.idle_tag = self.idle_tag, ""

@@ -1,0 +1,159 @@
+"""LIST (with RFC 5258, 5819, 6154) and LSUB"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mox_imap.backend import MailboxInfo
+from mox_imap.commands.mailbox import name_bytes, status_items, status_line
+from mox_imap.scanner import Scanner
+from mox_imap.server import Command, ImapServer
+
+MAX_PATTERNS = 100
+
+
+def pattern(reference: str, text: str) -> re.Pattern[str]:
+    """Reference and pattern together, `*` matching anything and `%` anything without "/"."""
+    joined = reference + text
+    first, slash, rest = joined.partition("/")
+    if first.upper() == "INBOX":
+        joined = "Inbox" + slash + rest
+    out = [".*" if run[0] == "*" else "[^/]*" if run[0] == "%" else re.escape(run) for run in re.findall(r"\*+%*|%+|[^*%]+", joined)]
+    return re.compile("".join(out) + r"\Z", re.DOTALL)
+
+
+def list_(s: ImapServer, scan: Scanner, uid: bool) -> Command:
+    """RFC 9051 6.3.9"""
+    scan.sp()
+    select = _options(scan) if scan.peek(b"(") else ()
+    if select:
+        scan.sp()
+    reference = scan.mailbox()
+    scan.sp()
+    patterns = _patterns(scan)
+    returns: tuple[str, ...] = ()
+    status: list[str] = []
+    if scan.take(b" RETURN "):
+        returns, status = _returns(scan)
+    scan.end()
+    if patterns == [""]:
+        yield b'* LIST (\\Noselect) "/" ""\r\n'
+        return None
+    matchers = [pattern(reference, text) for text in patterns]
+    yield from _listed(s, select, matchers, returns, status)
+    return None
+
+
+def _options(scan: Scanner) -> tuple[str, ...]:
+    scan.expect(b"(")
+    found: list[str] = []
+    while not scan.take(b")"):
+        if found:
+            scan.sp()
+        option = scan.atom().upper()
+        if option not in ("SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE") or len(found) > 10:
+            raise scan.fail(f"no such selection option {option[:40]}")
+        found.append(option)
+    if "RECURSIVEMATCH" in found and not {"SUBSCRIBED", "SPECIAL-USE"} & set(found):
+        raise scan.fail("RECURSIVEMATCH needs another option")
+    return tuple(found)
+
+
+def _patterns(scan: Scanner) -> list[str]:
+    if not scan.take(b"("):
+        return [scan.list_mailbox()]
+    found = [scan.list_mailbox()]
+    while not scan.take(b")"):
+        scan.sp()
+        found.append(scan.list_mailbox())
+        if len(found) > MAX_PATTERNS:
+            raise scan.fail("too many patterns")
+    return found
+
+
+def _returns(scan: Scanner) -> tuple[tuple[str, ...], list[str]]:
+    scan.expect(b"(")
+    found: list[str] = []
+    status: list[str] = []
+    while not scan.take(b")"):
+        if found:
+            scan.sp()
+        option = scan.atom().upper()
+        if option == "STATUS":
+            scan.sp()
+            status = status_items(scan)
+        elif option not in ("SUBSCRIBED", "CHILDREN", "SPECIAL-USE"):
+            raise scan.fail(f"no such return option {option[:40]}")
+        found.append(option)
+    return tuple(found), status
+
+
+def _listed(
+    s: ImapServer, select: tuple[str, ...], matchers: list[re.Pattern[str]], returns: tuple[str, ...], status: list[str]
+) -> Iterator[bytes]:
+    assert s.account is not None
+    infos = {info.name: info for info in s.account.mailboxes()}
+    subscribed = set(s.account.subscriptions())
+    names = sorted({*infos, *(subscribed if "SUBSCRIBED" in select else ())}, key=_order)
+    parents = {name[:at] for name in infos for at in range(len(name)) if name[at] == "/"}
+    for name in names:
+        info = infos.get(name)
+        matched = any(matcher.match(name) for matcher in matchers)
+        chosen = _chosen(info, name, select, subscribed)
+        below = ""
+        if "RECURSIVEMATCH" in select and matched and not chosen:
+            if any(_chosen(infos.get(n), n, select, subscribed) for n in names if n.startswith(name + "/")):
+                below = ' ("CHILDINFO" ("SUBSCRIBED"))'
+        if not matched or not (chosen or below):
+            continue
+        attributes = _attributes(info, name, name in parents, name in subscribed, {*select, *returns})
+        yield b'* LIST (%s) "/" %s%s\r\n' % (" ".join(attributes).encode(), name_bytes(s, name), below.encode())
+        if status and info is not None:
+            yield status_line(s, info, status)
+
+
+def _order(name: str) -> tuple[bool, str]:
+    return name != "Inbox", name
+
+
+def _chosen(info: MailboxInfo | None, name: str, select: tuple[str, ...], subscribed: set[str]) -> bool:
+    if "SUBSCRIBED" in select and name not in subscribed:
+        return False
+    return not ("SPECIAL-USE" in select and (info is None or not info.special_use))
+
+
+def _attributes(info: MailboxInfo | None, name: str, parent: bool, subscribed: bool, asked: set[str]) -> list[str]:
+    found: list[str] = []
+    if info is None:
+        found.append("\\NonExistent")
+    # RFC 3348 3: servers that know tell it always.
+    found.append("\\HasChildren" if parent else "\\HasNoChildren")
+    if subscribed and "SUBSCRIBED" in asked:
+        found.append("\\Subscribed")
+    if info is not None and info.special_use:
+        found.append(info.special_use)
+    return found
+
+
+def lsub(s: ImapServer, scan: Scanner, uid: bool) -> Command:
+    """RFC 3501 6.3.9"""
+    scan.sp()
+    reference = scan.mailbox()
+    scan.sp()
+    matcher = pattern(reference, scan.list_mailbox())
+    scan.end()
+    assert s.account is not None
+    told: set[str] = set()
+    for name in sorted(s.account.subscriptions(), key=_order):
+        if matcher.match(name):
+            told.add(name)
+            yield b'* LSUB () "/" %s\r\n' % name_bytes(s, name)
+            continue
+        # With %, a subscribed name below an unsubscribed one is shown through its parent.
+        for at in (at for at in range(len(name)) if name[at] == "/"):
+            above = name[:at]
+            if above not in told and matcher.match(above) and above not in s.account.subscriptions():
+                told.add(above)
+                yield b'* LSUB (\\Noselect) "/" %s\r\n' % name_bytes(s, above)
+    return None
