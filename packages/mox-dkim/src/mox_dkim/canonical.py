@@ -43,7 +43,7 @@ def single_spaces(text: bytes) -> bytes:
     if b"\t" in text:
         text = text.replace(b"\t", b" ")
     while b"  " in text:  # each round halves the longest run
-        text = text.replace(b"  ", b" ")
+        text = b" ".join(text.split(b"  "))  # where there are many, faster than replace()
     return text
 
 
@@ -111,7 +111,7 @@ class BodyCanon:
                 carry, text = b" " + carry, bare
             text = single_spaces(text)
             if b" \r\n" in text:
-                text = text.replace(b" \r\n", CRLF)
+                text = CRLF.join(text.split(b" \r\n"))
         self._carry = carry
         self._pass_on(text)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 from mox_dkim.canonical import BodyHash, Form, signed_header
 from mox_dkim.key import KeyType, PublicKey, UnusableKey
@@ -180,8 +181,7 @@ def _has_header_end(data: bytearray, since: int) -> bool:
     return len(data) > MAX_HEADER or data.find(b"\n\n", since) >= 0 or data.find(b"\n\r\n", since) >= 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Want:
+class _Want(NamedTuple):
     """A hash of the body that some signature needs."""
 
     hash: str
@@ -223,7 +223,7 @@ class _Bodies:
 class _Message:
     """The signatures of one message, read; knows which body hashes they need before the body is."""
 
-    __slots__ = ("bodies", "entries", "fields", "now", "policy")
+    __slots__ = ("_found", "bodies", "fields", "now", "policy")
 
     def __init__(self, fields: Fields, policy: Policy, now: float) -> None:
         self.fields = fields
@@ -231,42 +231,64 @@ class _Message:
         self.now = now
         self.bodies = _Bodies()
         found = fields.all("dkim-signature")
-        extra: tuple[str, ...] = ()
+        self._found = [self._read(index, one) for index, one in enumerate(found[: policy.max_signatures])]
         if len(found) > policy.max_signatures:
-            extra = (f"{len(found)} signatures; only the first {policy.max_signatures} were looked at",)
-        self.entries = [self._read(index, one, extra) for index, one in enumerate(found[: policy.max_signatures])]
+            for one in self._found:
+                one.warn(f"{len(found)} signatures; only the first {policy.max_signatures} were looked at")
 
     def plans(self) -> list[Lookup[Result]]:
-        return [_plan(self, one, signature, base) for one, signature, base in self.entries]
+        return [_plan(self, one) for one in self._found]
 
-    def _read(self, index: int, one: Field, warnings: tuple[str, ...]) -> tuple[Field, Signature | None, Result]:
-        """The field, the signature if it is worth a DNS question, and the result so far."""
+    def _read(self, index: int, field: Field) -> _Case:
+        """The signature, and a verdict already if it is not worth a DNS question."""
         try:
-            signature = Signature.parse(one.value)
+            signature = Signature.parse(field.value)
         except SignatureSyntaxError as error:
-            domain, selector = salvage(one.value)
-            base = Result(Status.PERMERROR, error.why, index, domain, selector, warnings=warnings)
-            return one, None, base
-        refusal = _refusal(signature, self.policy, self.now)
-        status, reason = refusal if refusal is not None else (Status.NEUTRAL, "not finished")
-        base = Result(
-            status,
-            reason,
-            index,
-            signature.domain,
-            signature.selector,
-            signature.identity or "@" + signature.domain.ascii,
-            signature.algorithm.label,
-            signature_prefix=signature.prefix,
-            signed_headers=signature.headers,
-            signed_at=signature.signed_at,
-            expires_at=signature.expires_at,
-            warnings=warnings + _warnings(signature, self.policy, self.now),
-        )
-        if refusal is not None:
-            return one, None, base
-        self.bodies.want(_want(signature))
-        return one, signature, base
+            domain, selector = salvage(field.value)
+            case = _Case(field, None, {"index": index, "domain": domain, "selector": selector})
+            case.verdict = Status.PERMERROR, error.why
+            return case
+        case = _Case(field, signature, _facts(signature, index))
+        case.verdict = _refusal(signature, self.policy, self.now)
+        if signature.length is not None:
+            case.warn(f"l={signature.length}: what follows in the body is not signed")
+        if signature.signed_at is not None and signature.signed_at > self.now + self.policy.clock_skew:
+            case.warn(f"t= is {int(signature.signed_at - self.now)} seconds in the future")
+        if case.verdict is None:
+            self.bodies.want(_want(signature))
+        return case
+
+
+class _Case:
+    """One signature on its way to a Result: what is known of it so far."""
+
+    __slots__ = ("facts", "field", "signature", "verdict")
+
+    def __init__(self, field: Field, signature: Signature | None, facts: dict[str, Any]) -> None:
+        self.field = field
+        self.signature = signature
+        self.facts = facts
+        self.verdict: tuple[Status, str] | None = None
+
+    def warn(self, text: str) -> None:
+        self.facts["warnings"] = (*self.facts.get("warnings", ()), text)
+
+    def result(self, status: Status, reason: str, **facts: Any) -> Result:
+        return Result(status, reason, **self.facts, **facts)
+
+
+def _facts(signature: Signature, index: int) -> dict[str, Any]:
+    return {
+        "index": index,
+        "domain": signature.domain,
+        "selector": signature.selector,
+        "identity": signature.identity or "@" + signature.domain.ascii,
+        "algorithm": signature.algorithm.label,
+        "signature_prefix": signature.prefix,
+        "signed_headers": signature.headers,
+        "signed_at": signature.signed_at,
+        "expires_at": signature.expires_at,
+    }
 
 
 def _want(signature: Signature) -> _Want:
@@ -295,52 +317,51 @@ def _refusal(signature: Signature, policy: Policy, now: float) -> tuple[Status, 
     return None
 
 
-def _warnings(signature: Signature, policy: Policy, now: float) -> tuple[str, ...]:
-    found = []
-    if signature.length is not None:
-        found.append(f"l={signature.length}: what follows in the body is not signed")
-    if signature.signed_at is not None and signature.signed_at > now + policy.clock_skew:
-        found.append(f"t= is {int(signature.signed_at - now)} seconds in the future")
-    return tuple(found)
-
-
-def _plan(message: _Message, one: Field, signature: Signature | None, base: Result) -> Lookup[Result]:
-    if signature is None:
-        return base
+def _plan(message: _Message, case: _Case) -> Lookup[Result]:
+    signature = case.signature
+    if case.verdict is not None or signature is None:
+        assert case.verdict is not None
+        return case.result(*case.verdict)
     question = Question(signature.key_name, "TXT")
     (answer,) = yield (question,)
-    base = replace(base, trace=(Step(question, answer),), authentic=answer.authentic)
+    case.facts["trace"] = (Step(question, answer),)
+    case.facts["authentic"] = answer.authentic
     if answer.failed:
-        return replace(base, status=Status.TEMPERROR, reason=f"no answer for {question.name}: {answer.status}")
+        return case.result(Status.TEMPERROR, f"no answer for {question.name}: {answer.status}")
     if answer.absent:
-        return replace(base, status=Status.PERMERROR, reason=f"no key at {question.name}")
-    return _judge(message, one, signature, base, answer)
+        return case.result(Status.PERMERROR, f"no key at {question.name}")
+    return _judge(message, case, signature, answer)
 
 
-def _judge(message: _Message, one: Field, signature: Signature, base: Result, answer: Answer) -> Result:
-    """Tries the key records, RFC 6376 6.1.2 and 6.1.3: the first that verifies, else what the last useful one said."""
-    signed = signed_header(message.fields, signature.headers, signature.header_form)
-    digest = hashlib.new(signature.algorithm.hash, signed + without_b(one, signature.header_form)).digest()
-    best: Result | None = None
-    records = answer.records[: message.policy.max_key_records]
-    for text in records:
+def _judge(message: _Message, case: _Case, signature: Signature, answer: Answer) -> Result:
+    """Tries the key records, RFC 6376 6.1.2 and 6.1.3: the first that verifies, else the first that could have."""
+    if len(answer.records) > 1:
+        case.warn(f"{len(answer.records)} records for one selector")
+    digest = _header_digest(message, case, signature)
+    tried: list[tuple[KeyRecord, PublicKey]] = []
+    trouble = ""
+    for text in answer.records[: message.policy.max_key_records]:
         try:
             record = KeyRecord.parse(text)
             key = _fitting_key(record, signature, message.policy)
         except (KeyRecordSyntaxError, UnusableKey) as error:
-            best = best or replace(base, status=Status.PERMERROR, reason=f"key record: {error}")
+            trouble = trouble or f"key record: {error}"
             continue
-        verified = key.verifies(signature.signature, digest, signature.algorithm.hash)
-        judged = _with_body(message, signature, replace(base, record=record, key_bits=key.bits), verified)
-        if judged.status is Status.PASS:
-            best = judged
-            break
-        if best is None or best.header_ok is None or verified:
-            best = judged
-    assert best is not None, "an answer that was found has records"
-    if len(answer.records) > 1:
-        best = replace(best, warnings=(*best.warnings, f"{len(answer.records)} records for one selector"))
-    return best
+        if key.verifies(signature.signature, digest, signature.algorithm.hash):
+            return _with_body(message, case, signature, record, key, True)
+        tried.append((record, key))
+    if tried:
+        return _with_body(message, case, signature, *tried[0], False)
+    return case.result(Status.PERMERROR, trouble)
+
+
+def _header_digest(message: _Message, case: _Case, signature: Signature) -> bytes:
+    """RFC 6376 3.7: the signed fields, then the signature's own without b= and without its line end."""
+    form = signature.header_form
+    signed = signed_header(message.fields, signature.headers, form) + without_b(case.field, form)
+    if signature.algorithm.hash == "sha256":
+        return hashlib.sha256(signed).digest()
+    return hashlib.new(signature.algorithm.hash, signed, usedforsecurity=False).digest()
 
 
 def _fitting_key(record: KeyRecord, signature: Signature, policy: Policy) -> PublicKey:
@@ -363,38 +384,36 @@ def _fitting_key(record: KeyRecord, signature: Signature, policy: Policy) -> Pub
     return key
 
 
-def _with_body(message: _Message, signature: Signature, base: Result, header_ok: bool) -> Result:
+def _with_body(
+    message: _Message, case: _Case, signature: Signature, record: KeyRecord, key: PublicKey, header_ok: bool
+) -> Result:
     """The verdict over header and body."""
     digest, counts = message.bodies.digest(_want(signature))
     body_ok = digest == signature.body_hash
-    # RFC 6376 3.5: l= MUST NOT be larger than the canonical body.
-    too_long = signature.length is not None and signature.length > counts.total
     if not header_ok:
         status, reason = Status.FAIL, "header or signature were changed, or it was made with another key"
-    elif too_long:
+    elif signature.length is not None and signature.length > counts.total:
+        # RFC 6376 3.5: l= MUST NOT be larger than the canonical body.
         status, reason = Status.PERMERROR, f"l={signature.length}, but the body has {counts.total} octets"
     elif not body_ok:
         status, reason = Status.FAIL, "the body was changed"
     elif counts.hashed < counts.total and message.policy.body_length is not BodyLength.ACCEPT:
         status, reason = Status.POLICY, f"only {counts.hashed} of {counts.total} octets of the body are signed"
     else:
-        status, reason = Status.PASS, f"signed by {signature.domain}"
-    record = base.record
-    assert record is not None
-    warnings = base.warnings
+        status, reason = Status.PASS, f"signed by {signature.domain.ascii}"
     if record.testing:
-        warnings = (*warnings, "the key is in test mode (t=y)")
+        case.warn("the key is in test mode (t=y)")
         if status is not Status.PASS:
             # RFC 6376 3.6.1: not to be treated otherwise than unsigned mail.
             status, reason = Status.NONE, f"{reason}; the key is in test mode"
-    return replace(
-        base,
-        status=status,
-        reason=reason,
+    return case.result(
+        status,
+        reason,
         header_ok=header_ok,
         body_ok=body_ok,
         body_signed=counts.hashed,
         body_size=counts.total,
+        key_bits=key.bits,
         testing=record.testing,
-        warnings=warnings,
+        record=record,
     )
