@@ -109,13 +109,8 @@ def main(count: int) -> None:
         together = looped(ours_side_by_side(port, count), count)
     finally:
         responder.terminate()
-    print(
-        f"uncached lookup, us CPU:        mox_dns {mine:6.1f}   dns.asyncresolver {peer:6.1f}   ratio {peer / mine:5.1f}"
-    )
-    print(
-        f"the same, blocking:             mox_dns {mine_blocking:6.1f}   dns.resolver      {peer_blocking:6.1f}"
-        f"   ratio {peer_blocking / mine_blocking:5.1f}"
-    )
+    show("uncached lookup, us CPU", mine, "dns.asyncresolver", peer)
+    show("the same, blocking", mine_blocking, "dns.resolver", peer_blocking)
     print(f"of three side by side, each:    mox_dns {together:6.1f}")
     print(f"from memory:                    mox_dns {kept:6.1f}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from unicodedata import bidirectional
 
 import idna
 
@@ -31,7 +32,11 @@ def _to_ascii(text: str) -> str:
     if len(text) > MAX_NAME:
         raise DomainSyntaxError(text, MAX_NAME, f"longer than {MAX_NAME} characters")
     try:
-        return idna.encode(text, uts46=True, transitional=False, std3_rules=False).decode("ascii")
+        mapped = idna.uts46_remap(text, std3_rules=False, transitional=False)
+        # Label by label, so that a label in ASCII may have the underscore that IDNA does not know.
+        return ".".join(
+            [label if label.isascii() else idna.alabel(label).decode("ascii") for label in mapped.split(".")]
+        )
     except (idna.IDNAError, UnicodeError) as error:
         raise DomainSyntaxError(text, 0, str(error)) from None
 
@@ -45,8 +50,8 @@ class Domain:
     @classmethod
     def parse(cls, text: str) -> Domain:
         """`text` in U- or A-form (UTS 46, non-transitional); a final dot is allowed.  Raises DomainSyntaxError."""
-        name = text[:-1] if text.endswith(".") else text
-        name = name.lower() if name.isascii() else _to_ascii(name)
+        name = text.lower() if text.isascii() else _to_ascii(text)
+        name = name.removesuffix(".")
         if not name:
             raise DomainSyntaxError(text, 0, "empty")
         if len(name) > MAX_NAME:
@@ -58,6 +63,8 @@ class Domain:
             if label.startswith("xn--"):
                 _check_a_label(text, at, label)
             at += len(label) + 1
+        if "xn--" in name:
+            _check_bidi(text, name)
         return cls(name)
 
     @property
@@ -104,6 +111,19 @@ def _check_a_label(text: str, at: int, label: str) -> None:
         idna.ulabel(label)
     except (idna.IDNAError, UnicodeError) as error:
         raise DomainSyntaxError(text, at, str(error)) from None
+
+
+def _check_bidi(text: str, name: str) -> None:
+    """RFC 5893 2: once a label is written from right to left, the rule holds for all of them."""
+    labels = [_u_label(label) for label in name.split(".")]
+    if not any(bidirectional(char) in ("R", "AL", "AN") for label in labels for char in label):
+        return
+    try:
+        for label in labels:
+            if not label.startswith("_"):  # a service's name, of which the rule knows nothing
+                idna.check_bidi(label, check_ltr=True)
+    except idna.IDNAError as error:
+        raise DomainSyntaxError(text, 0, str(error)) from None
 
 
 def _u_label(label: str) -> str:
