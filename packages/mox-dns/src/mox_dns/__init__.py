@@ -1,6 +1,7 @@
 """Names and DNS questions for mail software, without I/O."""
 
 from mox_dns.domain import Domain, DomainSyntaxError, IpAddress, IpLiteral
+from mox_dns.iprev import IprevResult, IprevStatus, plan_iprev
 from mox_dns.lookup import (
     Addresses,
     Answer,
@@ -35,6 +36,8 @@ __all__ = [
     "DomainSyntaxError",
     "IpAddress",
     "IpLiteral",
+    "IprevResult",
+    "IprevStatus",
     "Lookup",
     "Mx",
     "Question",
@@ -49,6 +52,7 @@ __all__ = [
     "ask",
     "ask_all",
     "mx",
+    "plan_iprev",
     "ptr",
     "run",
     "run_blocking",
