@@ -21,8 +21,8 @@ _WHITE = " \t\r\n"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 # Control characters but white space.  What is beyond ASCII is left to the caller: RFC 8616 has UTF-8 in some values.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-# And line ends that fold nothing, RFC 6376 2.8: FWS = [*WSP CRLF] 1*WSP.
-_FORBIDDEN = re.compile(_CONTROL.pattern + r"|\r(?!\n[ \t])|(?<!\r)\n|\r\n[ \t]+\r")
+# Line ends that fold nothing, RFC 6376 2.8: FWS = [*WSP CRLF] 1*WSP.  The last may end the field itself.
+_LINE_END = re.compile(r"\r(?!\n(?:[ \t]|\Z))|(?<!\r)\n|\r\n[ \t]+\r")
 
 
 class TagListSyntaxError(RecordSyntaxError):
@@ -55,13 +55,14 @@ class TagList:
         duplicates: list[Tag] = []
         defects: list[TagListSyntaxError] = []
         pieces = text.split(";", MAX_TAGS)
-        forbidden = _FORBIDDEN if strict else _CONTROL
-        suspect = forbidden.search(text) is not None
+        if strict and (wrong := _LINE_END.search(text)):
+            raise TagListSyntaxError(text, wrong.start(), "a line end that folds nothing")
+        control = _CONTROL.search(text) is not None
         at, last = 0, len(pieces) - 1
         for number, piece in enumerate(pieces):
             name, equals, value = piece.partition("=")
             bare = name.strip(_WHITE)
-            if equals and _NAME.match(bare) and not (suspect and forbidden.search(piece)) and number < MAX_TAGS:
+            if equals and _NAME.match(bare) and not (control and _CONTROL.search(piece)) and number < MAX_TAGS:
                 stripped = value.lstrip(_WHITE)
                 value_at = at + len(piece) - len(stripped)
                 tag = Tag(bare, stripped.rstrip(_WHITE), at + len(name) - len(name.lstrip(_WHITE)), value_at)
@@ -73,8 +74,8 @@ class TagList:
                     raise TagListSyntaxError(text, tag.at, f"a second {bare}=")
                 else:
                     duplicates.append(tag)
-            elif number < last or last == 0 or piece.strip(_WHITE) or (suspect and forbidden.search(piece)):
-                defect = _defect(text, at, piece, number, forbidden)
+            elif number < last or last == 0 or piece.strip(_WHITE) or (control and _CONTROL.search(piece)):
+                defect = _defect(text, at, piece, number)
                 if strict:
                     raise defect
                 defects.append(defect)
@@ -87,16 +88,15 @@ class TagList:
         return None if tag is None else tag.value
 
 
-def _defect(text: str, at: int, piece: str, number: int, forbidden: re.Pattern[str]) -> TagListSyntaxError:
+def _defect(text: str, at: int, piece: str, number: int) -> TagListSyntaxError:
     """What is wrong with a piece that is no tag."""
     if number >= MAX_TAGS:
         return TagListSyntaxError(text, at, f"more than {MAX_TAGS} tags")
-    name, equals, _ = piece.partition("=")
     start = at + len(piece) - len(piece.lstrip(_WHITE))
-    if wrong := forbidden.search(piece):
-        return TagListSyntaxError(text, at + wrong.start(), "a control character, or a line end that folds nothing")
+    if wrong := _CONTROL.search(piece):
+        return TagListSyntaxError(text, at + wrong.start(), "a control character")
     if not piece.strip(_WHITE):
         return TagListSyntaxError(text, at, "an empty tag")
-    if not equals:
+    if "=" not in piece:
         return TagListSyntaxError(text, start, "a tag without =")
     return TagListSyntaxError(text, start, "not a tag's name")
