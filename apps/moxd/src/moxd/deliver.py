@@ -5,19 +5,17 @@ clients want, subject, preview, date."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import mox_imap
 import mox_message
 import mox_store
-from moxd.directory import Recipient
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A message ready to be stored: its bytes, what we put in front, what was precomputed."""
+    """A message ready to be stored: its bytes, what was precomputed, when it came."""
 
     content: mox_message.Content
     traits: mox_store.Traits
@@ -43,38 +41,25 @@ def traits_of(content: mox_message.Content, part: mox_message.Part) -> mox_store
     )
 
 
-class Delivery:
-    """Puts messages into accounts of this machine."""
-
-    def __init__(self, store: mox_store.Store) -> None:
-        self._store = store
-
-    async def into(
-        self,
-        recipient: Recipient,
-        parcel: Parcel,
-        prefix: bytes,
-        mailbox: str,
-        flags: Sequence[str],
-        decision: tuple[int, bytes],
-    ) -> mox_store.Added:
-        """Stores the message durably; returns when it would survive a power cut.  Raises StoreError."""
-        account = self._store.open(recipient.account)
-        staged = None
-        if parcel.content.size > mox_store.BLOB_LIMIT:
-            staged = await account.stage(parcel.content)
-        message = mox_store.NewMessage(
-            content=parcel.content,
-            staged=staged,
-            prefix=prefix,
-            traits=parcel.traits,
-            flags=tuple(flags),
-            received=parcel.received,
-            decision=decision,
-        )
-        return await account.commit(lambda tx: tx.add(tx.mailbox_for(mailbox), message))
-
-
-async def all_of(deliveries: Sequence[asyncio.Future[mox_store.Added]]) -> list[mox_store.Added | BaseException]:
-    """Waits for every delivery; failures as values."""
-    return await asyncio.gather(*deliveries, return_exceptions=True)
+async def into(
+    account: mox_store.Account,
+    mailbox: str,
+    what: Parcel,
+    *,
+    prefix: bytes,
+    decision: tuple[int, bytes],
+    flags: tuple[str, ...] = (),
+) -> mox_store.Added:
+    """Stores the message; returns when it would survive a power cut.  Raises StoreError."""
+    staged = await account.stage(what.content) if what.content.size > mox_store.BLOB_LIMIT else None
+    message = mox_store.NewMessage(
+        content=what.content,
+        traits=what.traits,
+        received=what.received,
+        prefix=prefix,
+        flags=flags,
+        staged=staged,
+        decision=decision,
+    )
+    stored: Awaitable[mox_store.Added] = account.commit(lambda tx: tx.add(tx.mailbox_or_new(mailbox), message))
+    return await stored

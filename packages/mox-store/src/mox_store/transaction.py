@@ -247,6 +247,13 @@ class Transaction:
             raise MailboxError("NONEXISTENT", f"no mailbox {name!r}")
         return found
 
+    def mailbox_by_id(self, id: int) -> Mailbox:
+        """The mailbox with that id.  Raises MailboxError."""
+        found = read_mailbox(self._db, id=id)
+        if found is None:
+            raise MailboxError("NONEXISTENT", "the mailbox is gone")
+        return found
+
     def mailbox_or_new(self, name: str) -> Mailbox:
         """The mailbox of that name, made if it is not there."""
         return read_mailbox(self._db, name=name) or self.create(name)

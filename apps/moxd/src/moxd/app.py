@@ -1,0 +1,372 @@
+"""Builds everything once, top to bottom, and closes it in reverse.
+
+`serve` is the program: ports, privileges, workers.  `App` is one worker: a loop, a store, listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import secrets
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import mox_dns
+import mox_imap
+import mox_sasl
+import mox_smtp
+import mox_store
+from mox_dns.resolver import UdpResolver
+from mox_imap import aio as imap_aio
+from mox_smtp import aio as smtp_aio
+from moxd import log as moxd_log
+from moxd import spool
+from moxd.config import Config, ConfigError, read_domains
+from moxd.decision import Decision
+from moxd.decisions import RefusalLog
+from moxd.directory import Directory
+from moxd.imap_backend import AccountBackend, ImapLogins
+from moxd.incoming import Incoming, Services
+from moxd.limits import CONNECTIONS_PER_MINUTE, Limiter
+from moxd.login import Logins
+from moxd.neighbours import Neighbours
+from moxd.outgoing import Outgoing
+from moxd.sockets import Bound, bind_all, close_all
+from moxd.submission import Submission
+from moxd.tls.contexts import CertificateError, server_context
+from moxd.workers import Supervisor, User, drop_to
+
+log = logging.getLogger("moxd")
+
+DRAIN_SECONDS = 10.0
+SWEEP_SECONDS = 600.0
+QUEUE_TOPIC = "queue"
+SUBMISSION = ("submission", "submissions")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What differs between a real server and localserve."""
+
+    magic: bool = False
+    all_local: bool = False
+    resolver: Callable[[], mox_dns.Resolver] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """The TLS contexts of a listener: port 25 has its own, without session tickets."""
+
+    smtp: ssl.SSLContext | None
+    login: ssl.SSLContext | None
+
+
+def load_contexts(config: Config) -> Mapping[str, Contexts]:
+    """Reads certificates while they can still be read (as root).  Raises CertificateError."""
+    found: dict[str, Contexts] = {}
+    for name, listener in config.static.listeners.items():
+        if listener.tls is None:
+            found[name] = Contexts(None, None)
+            continue
+        certificate, key = config.path(listener.tls.certificate), config.path(listener.tls.key)
+        found[name] = Contexts(server_context(certificate, key, tickets=False), server_context(certificate, key))
+    return found
+
+
+class _Verifier:
+    """mox_sasl.Verifier"""
+
+    def __init__(self, logins: Logins, secret: bytes) -> None:
+        self._logins = logins
+        self._secret = secret
+
+    def scram(self, name: str) -> mox_sasl.ScramVerifier | None:
+        """The verifier of a login name."""
+        return self._logins.scram(name)
+
+    def nonce(self) -> str:
+        """Fresh randomness."""
+        return secrets.token_urlsafe(18)
+
+    def secret(self) -> bytes:
+        """For the salts of names that do not exist."""
+        return self._secret
+
+
+def keep_secret(data: Path) -> bytes:
+    """A secret of this installation, made once."""
+    path = data / "secret"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        pass
+    value = secrets.token_bytes(32)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(value)
+        file.flush()
+        os.fsync(file.fileno())
+    return value
+
+
+class App:
+    """One worker."""
+
+    def __init__(self, config: Config, bounds: list[Bound], contexts: Mapping[str, Contexts], index: int, options: Options) -> None:
+        self.config = config
+        self.options = options
+        self._bounds = bounds
+        self._contexts = contexts
+        self._index = index
+        self._directory = self._make_directory()
+        self._stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        data = config.data
+        self.random = random.Random(secrets.randbits(256))  # noqa: S311 seeded from the system, for ids and jitter only
+        self._spool = spool.prepare(data / "spool")
+        self.neighbours = Neighbours(data / "run", f"worker-{index}")
+        self.store = mox_store.Store(
+            data / "accounts", clock=time.time, loop=loop, notify=self.neighbours.tell, durability=config.static.durability
+        )
+        self._refusals = RefusalLog(data / "refused", time.time, index)
+        self.resolver = options.resolver() if options.resolver is not None else make_resolver(config)
+        self.logins = Logins(self._directory, self._credentials, time.time)
+        self.outgoing = Outgoing(self, runs=index == 0)
+        verifier = _Verifier(self.logins, keep_secret(data))
+        self._imap_logins = ImapLogins(self.logins, self._account_backend, verifier)
+        self._verifier = verifier
+        self._limiter = Limiter(CONNECTIONS_PER_MINUTE)
+        self._servers: list[smtp_aio.Server | imap_aio.Server] = []
+
+    # -- parts
+
+    def _make_directory(self) -> Directory:
+        static = self.config.static
+        return Directory(self.config.domains, static.postmaster, static.hostname)
+
+    @property
+    def directory(self) -> Directory:
+        """The addresses as of the last reload."""
+        return self._directory
+
+    def _credentials(self, account: str) -> str | None:
+        return self.store.open(account).credential("password")
+
+    def _account_backend(self, name: str) -> AccountBackend:
+        return AccountBackend(self.store.open(name), self._spool, time.time, self.random.getrandbits)
+
+    def _record(self, decision: Decision) -> None:
+        self._refusals.write(decision)
+
+    def _services(self) -> Services:
+        return Services(
+            hostname=self.config.static.hostname,
+            spool=self._spool,
+            store=self.store,
+            resolver=self.resolver,
+            directory=lambda: self._directory,
+            connections=self._limiter,
+            clock=time.time,
+            random=self.random,
+            record=self._record,
+            magic=self.options.magic,
+            accept_all=self.options.magic,
+        )
+
+    # -- running
+
+    async def run(self) -> None:
+        """Serves until stop()."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        self.neighbours.listen(loop, self._heard)
+        self.outgoing.start()
+        for bound in self._bounds:
+            self._servers.append(await self._listen(bound))
+        sweeper = loop.create_task(self._sweep())
+        log.info("serving", extra={"worker": self._index, "pid": os.getpid()})
+        try:
+            await self._stopping.wait()
+        finally:
+            sweeper.cancel()
+            await asyncio.gather(*(server.drain(DRAIN_SECONDS) for server in self._servers))
+            await self.outgoing.stop()
+            self.close()
+
+    async def _listen(self, bound: Bound) -> smtp_aio.Server | imap_aio.Server:
+        static, contexts = self.config.static, self._contexts[bound.listener]
+        if bound.service in ("imap", "imaps"):
+            return await imap_aio.serve(
+                self._imap_logins,
+                bound.socket,
+                mox_imap.ImapConfig(
+                    hostname=static.hostname,
+                    starttls=contexts.login is not None,
+                    limits=mox_imap.WireLimits(append=static.max_message_size),
+                ),
+                tls_context=contexts.login,
+                implicit_tls=bound.service == "imaps",
+            )
+        limits = mox_smtp.Limits(message=static.max_message_size)
+        if bound.service in SUBMISSION:
+            config = mox_smtp.ServerConfig(
+                static.hostname, limits, starttls=bound.service == "submission", auth=mox_sasl.MECHANISMS, auth_needed=True
+            )
+            return await smtp_aio.serve(
+                lambda connection: Submission(self, self._verifier, connection),
+                bound.socket,
+                config,
+                tls_context=contexts.login,
+                implicit_tls=bound.service == "submissions",
+            )
+        services = self._services()
+        config = mox_smtp.ServerConfig(static.hostname, limits, starttls=contexts.smtp is not None)
+        return await smtp_aio.serve(
+            lambda connection: Incoming(services, connection), bound.socket, config, tls_context=contexts.smtp
+        )
+
+    @property
+    def spool(self) -> Path:
+        """Where messages wait that are still coming in."""
+        return self._spool
+
+    def _heard(self, topic: str, number: int) -> None:
+        if topic == QUEUE_TOPIC:
+            self.outgoing.heard()
+        else:
+            self.store.heard(topic, number)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for account in self.store.opened():
+                with contextlib.suppress(mox_store.StoreError):
+                    await account.sweep()
+
+    def stop(self) -> None:
+        """Drains and ends run()."""
+        self._stopping.set()
+
+    def reload(self) -> None:
+        """Reads domains.toml again; a bad file changes nothing."""
+        try:
+            self.config = read_domains(self.config)
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("domains.toml is not used: %s", problem)
+            return
+        self._directory = self.logins.directory = self._make_directory()
+        self.outgoing.reload()
+        log.info("domains read again", extra={"accounts": len(self.config.domains.accounts)})
+
+    def close(self) -> None:
+        """Closes everything, last things first."""
+        self.outgoing.close()
+        if isinstance(self.resolver, UdpResolver):
+            self.resolver.close()
+        self.logins.close()
+        self.store.close()
+        self._refusals.close()
+        self.neighbours.close()
+
+
+def make_resolver(config: Config) -> UdpResolver:
+    """The configured resolver, or the system's."""
+    dns = config.static.dns
+    if not dns.servers:
+        return UdpResolver.from_system(timeout=dns.timeout)
+    loopback = all(server.startswith(("127.", "[::1]", "::1")) for server in dns.servers)
+    return UdpResolver(dns.servers, trust_ad=loopback if dns.trust_ad is None else dns.trust_ad, timeout=dns.timeout)
+
+
+# -- the program
+
+
+def run_worker(config: Config, sets: list[list[Bound]], contexts: Mapping[str, Contexts], index: int, options: Options) -> int:
+    """One worker's life; the exit status."""
+    for number, bounds in enumerate(sets):
+        if number != index:
+            for bound in bounds:
+                bound.socket.close()
+
+    async def life() -> None:
+        await App(config, sets[index], contexts, index, options).run()
+
+    try:
+        import uvloop
+
+        uvloop.run(life())
+    except ImportError:
+        asyncio.run(life())
+    return 0
+
+
+def prepare(config: Config) -> None:
+    """Makes the data folders and opens every account once, so that trouble shows now.  Raises OSError, StoreError."""
+    data = config.data
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    spool.prepare(data / "spool")
+    store = mox_store.Store(data / "accounts", clock=time.time)
+    try:
+        for name in config.domains.accounts:
+            store.open(name)
+    finally:
+        store.close()
+    for leftover in (data / "run").glob("*.sock"):
+        leftover.unlink()
+
+
+def own(folder: Path, user: User) -> None:
+    """Gives the data folder to the user that we become."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path in [folder, *folder.rglob("*")]:
+        if path.lstat().st_uid != user.uid:
+            os.lchown(path, user.uid, user.gid)
+
+
+def serve(config: Config, options: Options = Options(), ready: Callable[[], None] = lambda: None) -> int:  # noqa: B008 frozen
+    """Binds, drops privileges, serves until SIGTERM.  Raises BindError, CertificateError, PrivilegeError, OSError."""
+    moxd_log.set_up(config.static.log_level)
+    workers = config.static.workers or os.cpu_count() or 1
+    contexts = load_contexts(config)
+    user = User.find(config.static.user) if config.static.user is not None and os.geteuid() == 0 else None
+    sets = bind_all(config.static.listeners, workers)
+    try:
+        if user is not None:
+            own(config.data, user)
+            drop_to(user)
+        elif os.geteuid() == 0:
+            log.warning('running as root; set user = "…" in moxd.toml so that moxd drops to it after binding its ports')
+        prepare(config)
+        for bound in sets[0]:
+            log.info("listening", extra={"listener": bound.listener, "service": bound.service, "address": bound.address})
+        ready()
+        sys.stdout.flush()
+        if workers == 1:
+            return run_worker(config, sets, contexts, 0, options)
+        return Supervisor(workers, lambda index: run_worker(config, sets, contexts, index, options), lambda: checks(config)).run()
+    finally:
+        close_all(sets)
+
+
+def checks(config: Config) -> bool:
+    """Is domains.toml good?  Says what is wrong if not."""
+    try:
+        read_domains(config)
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("domains.toml is not used: %s", problem)
+        return False
+    return True
+
+
+__all__ = ["App", "CertificateError", "Options", "serve"]

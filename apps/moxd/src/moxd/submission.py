@@ -1,0 +1,211 @@
+"""Answers SMTP events from our own users: who are they, may they send as this, then sign and queue."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import mox_dns
+import mox_message
+import mox_sasl
+from mox_message.compose import complete, date_text
+from mox_smtp import (
+    Aborted,
+    AuthResponse,
+    AuthStart,
+    Challenge,
+    Chunk,
+    DataStart,
+    Event,
+    Hello,
+    MailFrom,
+    MessageEnd,
+    RcptTo,
+    Refusal,
+    Reply,
+)
+from mox_smtp.aio import Answer, Connection
+from moxd.decision import RANDOM_BITS, Decision, Step, id_text, new_id
+from moxd.spool import Spool
+
+if TYPE_CHECKING:
+    from moxd.app import App
+
+log = logging.getLogger("moxd.submission")
+
+# Our own header comes first; what a client wrote longer than this is not looked at for From.
+MAX_HEADER = 1024 * 1024
+WRONG = Refusal(535, "wrong name or password", "5.7.8", "login failed")
+
+
+@dataclass
+class Transaction:
+    """One mail transaction."""
+
+    mail_from: mox_message.Path
+    smtputf8: bool
+    recipients: list[mox_message.Path] = field(default_factory=list)
+    spool: Spool | None = None
+    full: OSError | None = None
+
+
+class Submission:
+    """The handler of one submission connection."""
+
+    def __init__(self, app: App, verifier: mox_sasl.Verifier, connection: Connection) -> None:
+        self._app = app
+        self._verifier = verifier
+        self._connection = connection
+        self._exchange: mox_sasl.ServerMechanism | None = None
+        self._mechanism = ""
+        self._account = ""
+        self._tx: Transaction | None = None
+
+    def answer(self, event: Event) -> Answer | Awaitable[Answer]:
+        """mox_smtp.aio.Handler"""
+        match event:
+            case Chunk(data):
+                self._chunk(data)
+            case AuthStart(mechanism, initial):
+                return self._auth_start(mechanism, initial)
+            case AuthResponse(data):
+                assert self._exchange is not None
+                return self._outcome(self._exchange.step(data))
+            case MailFrom():
+                return self._mail_from(event)
+            case RcptTo(path):
+                return self._rcpt_to(path)
+            case DataStart():
+                assert self._tx is not None
+                self._tx.spool = Spool(self._app.spool)
+            case MessageEnd():
+                return self._message()
+            case Aborted() | Hello():
+                self._forget()
+        return None
+
+    def closed(self, why: str) -> None:
+        """mox_smtp.aio.Handler"""
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._tx is not None and self._tx.spool is not None:
+            self._tx.spool.close()
+        self._tx = None
+
+    # -- who
+
+    def _auth_start(self, mechanism: str, initial: bytes | None) -> Answer | Awaitable[Answer]:
+        if not self._app.logins.allowed(self._connection.peer):
+            return Refusal(454, "too many failed logins; wait a while", "4.7.0", "rate limit")
+        self._mechanism = mechanism
+        self._exchange = mox_sasl.server(mechanism, self._verifier)
+        return self._outcome(self._exchange.start(initial))
+
+    def _outcome(self, outcome: mox_sasl.Outcome) -> Answer | Awaitable[Answer]:
+        match outcome:
+            case mox_sasl.Challenge(data):
+                return Challenge(data)
+            case mox_sasl.CheckPassword(name, password):
+                return self._check(name, password)
+            case mox_sasl.Success(name):
+                return self._settle(name, self._app.directory.login(name))
+            case mox_sasl.Failure(name):
+                return self._settle(name, None)
+
+    async def _check(self, name: str, password: mox_sasl.Secret) -> Reply:
+        return self._settle(name, await self._app.logins.check(name, password.reveal()))
+
+    def _settle(self, name: str, account: str | None) -> Reply:
+        self._exchange = None
+        if account is None:
+            self._app.logins.failed(self._connection.peer, name, self._mechanism)
+            return WRONG
+        self._app.logins.succeeded(self._connection.peer, account, self._mechanism)
+        self._account = account
+        return Reply(235, "welcome", "2.7.0")
+
+    # -- what
+
+    def _mail_from(self, event: MailFrom) -> Reply | None:
+        address = event.path.address
+        if address is not None and not self._may_send_as(address):
+            return Refusal(550, f"{address} is not one of your addresses", "5.7.1", f"account {self._account}")
+        self._tx = Transaction(event.path, event.smtputf8)
+        return None
+
+    def _may_send_as(self, address: mox_message.Address) -> bool:
+        domain = address.domain
+        if not isinstance(domain, mox_dns.Domain):
+            return False
+        return self._app.directory.may_send_as(self._account, address.localpart, domain.ascii)
+
+    def _rcpt_to(self, path: mox_message.Path) -> Reply | None:
+        assert self._tx is not None
+        directory = self._app.directory
+        domain = path.address.domain if path.address is not None else None
+        if path.address is not None and isinstance(domain, mox_dns.Domain) and directory.serves(domain.ascii):
+            if directory.find(path.address.localpart, domain.ascii) is None:
+                # One of ours: no need to find out from a bounce.
+                return Refusal(550, "no such address here", "5.1.1", f"{path} is nobody's")
+        self._tx.recipients.append(path)
+        return None
+
+    def _chunk(self, data: bytes) -> None:
+        tx = self._tx
+        assert tx is not None
+        assert tx.spool is not None
+        if tx.full is None:
+            try:
+                tx.spool.write(data)
+            except OSError as error:
+                tx.full = error
+
+    async def _message(self) -> Reply:
+        tx, self._tx = self._tx, None
+        assert tx is not None
+        assert tx.spool is not None
+        try:
+            if tx.full is not None:
+                return Refusal(452, "no room for the message now, try again later", "4.3.1", str(tx.full))
+            return await self._submit(tx, tx.spool.content())
+        finally:
+            tx.spool.close()
+
+    async def _submit(self, tx: Transaction, content: mox_message.Content) -> Reply:
+        app = self._app
+        now = app.outgoing.clock()
+        fields = mox_message.Fields.parse(content.read(0, MAX_HEADER))
+        sender = mox_message.from_address(fields)
+        strangers = [address for address in sender.all if not self._may_send_as(address)]
+        if not sender.all or strangers:
+            # RFC 6409 6.1: what the reader sees must be the account's, whatever the envelope says.
+            why = f"From is {strangers[0]}, which is not one of your addresses" if strangers else sender.reason
+            return Refusal(550, f"{why}; send from an address that leads to you", "5.7.1", f"account {self._account}")
+        number = new_id(now, app.random.getrandbits(RANDOM_BITS))
+        hostname = app.config.static.hostname
+        added = complete(fields, message_id=f"{id_text(number)}@{hostname}", now=now)
+        protocol = ("UTF8SMTP" if tx.smtputf8 else "ESMTP") + ("S" if self._connection.tls else "") + "A"
+        # The client's address is nobody's business: the mail comes from here.
+        received = f"Received: by {hostname} with {protocol} id {id_text(number)};\r\n\t{date_text(now)}\r\n".encode()
+        signed_by, signature = app.outgoing.sign(sender, added, content, now)
+        steps = [
+            Step("login", "accept", f"account {self._account} by {self._mechanism}", "RFC 4954"),
+            Step("send as", "accept", f"{sender.all[0]} leads to {self._account}", "RFC 6409 6.1"),
+            Step("complete", "done", f"{added.count(b':') and added.decode('ascii', 'replace').strip() or 'nothing was missing'}", "RFC 6409 8"),
+            Step("DKIM", "signed" if signature else "not signed", signed_by, "RFC 6376 5"),
+            Step("queue", "accept", f"{len(tx.recipients)} recipients"),
+        ]
+        inputs = {
+            "ip": str(self._connection.peer), "tls": self._connection.tls, "account": self._account,
+            "mail from": str(tx.mail_from), "recipients": [str(path) for path in tx.recipients], "size": content.size,
+        }  # fmt: skip
+        decision = Decision(number, now, "submit", "queued", inputs, steps)
+        await app.outgoing.add(
+            number, str(tx.mail_from), [str(path) for path in tx.recipients], signature + received + added, content,
+            smtputf8=tx.smtputf8, decision=decision, account=self._account,
+        )  # fmt: skip
+        log.info("submitted", extra={"id": id_text(number), "account": self._account, "recipients": len(tx.recipients)})
+        return Reply(250, f"queued as {id_text(number)}", "2.0.0")
