@@ -1,26 +1,43 @@
-"""Preparing names and passwords for comparison: PRECIS (RFC 8265)."""
+"""Passwords before they are hashed or compared: PRECIS OpaqueString (RFC 8265 4.2), once, the same everywhere."""
 
 from __future__ import annotations
 
-import precis_i18n
-
-# Nobody types longer ones; hashing them would only be work.
-MAX_LENGTH = 1024
-
-_opaque = precis_i18n.get_profile("OpaqueString")
+# In octets; hashing costs grow with it, and no human types more.
+MAX_PASSWORD = 1024
 
 
 class PreparationError(ValueError):
-    """A name or password that cannot be one (RFC 8265 4.2): empty, too long, or with forbidden characters."""
+    """A text is no password in PRECIS's sense: `.why`."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
 
 
-def prepare_password(password: str) -> str:
-    """OpaqueString of RFC 8265 4.2.  Raises PreparationError."""
-    if not password or len(password) > MAX_LENGTH:
-        raise PreparationError(f"a password has 1 to {MAX_LENGTH} characters")
+def prepare_password(password: str, *, fallback: bool = False) -> str:
+    """The form that is hashed: non-ASCII spaces become a space, NFC.  Raises PreparationError.
+
+    `fallback`: a text that PRECIS refuses (a control character, a code point younger than its tables) is taken as it
+    is instead.  For checking what was set elsewhere; what is set here should be refused."""
+    if not password:
+        raise PreparationError("an empty password")
+    if len(password) > MAX_PASSWORD or len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD:
+        raise PreparationError(f"a password has at most {MAX_PASSWORD} octets")
     if password.isascii() and password.isprintable():
         return password
     try:
-        return str(_opaque.enforce(password))
-    except UnicodeError as error:
-        raise PreparationError(str(error)) from None
+        return _opaque(password)
+    except PreparationError:
+        if fallback and "\0" not in password and not any(0xD800 <= ord(c) < 0xE000 for c in password):
+            return password
+        raise
+
+
+def _opaque(password: str) -> str:
+    # Imported when first needed: its tables cost 20 ms, and most passwords are ASCII.
+    from precis_i18n import get_profile
+
+    try:
+        return str(get_profile("OpaqueString").enforce(password))
+    except UnicodeEncodeError as error:
+        raise PreparationError(f"a character that passwords may not have: {error.reason}") from None
