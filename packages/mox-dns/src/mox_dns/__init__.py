@@ -1,7 +1,23 @@
-"""Names and DNS questions for mail software, without I/O."""
+"""What does DNS say?  Names, and questions asked without I/O, for mail software.
+
+    domain.py        Domain (A- and U-form, UTS 46), IpLiteral
+    lookup.py        Question, Answer, Lookup; run, run_blocking, run_together; txt, mx, addresses, ptr, tlsa
+    resolver.py      the Resolver protocol; UdpResolver on asyncio, BlockingUdpResolver; dnspython's as they are
+    zone.py          answers from a small table, for tests and for --zone FILE
+    scanner.py       the cursor under record parsers, and errors that point at the place
+    taglist.py       "k=v; k=v", as DKIM and others write their records
+    iprev.py         does the name of an address lead back to it
+    dnsbl.py         is an address on a block list
+    publicsuffix.py  below which names do people register their own
+
+Below them, for the resolvers only: wire.py (messages as bytes), flight.py (a question on its way), cache.py,
+servers.py (resolv.conf), from_dnspython.py.
+
+Not here: a recursive resolver and DNSSEC validation.  Run one (unbound) on this machine, and let it be trusted."""
 
 from mox_dns.domain import Domain, DomainSyntaxError, IpAddress, IpLiteral
-from mox_dns.iprev import IprevResult, IprevStatus, plan_iprev
+from mox_dns.iprev import IprevResult, IprevStatus
+from mox_dns.iprev import plan_check as plan_iprev
 from mox_dns.lookup import (
     Addresses,
     Answer,
@@ -22,13 +38,29 @@ from mox_dns.lookup import (
     run_together,
     tlsa,
     txt,
+    value,
+    value_blocking,
 )
-from mox_dns.resolver import BlockingResolver, BlockingUdpResolver, DnspythonResolver, Resolver, UdpResolver
-from mox_dns.zone import Zone
+from mox_dns.resolver import (
+    AnyBlockingResolver,
+    AnyResolver,
+    BlockingDnspythonResolver,
+    BlockingResolver,
+    BlockingUdpResolver,
+    DnspythonResolver,
+    Resolver,
+    UdpResolver,
+)
+from mox_dns.scanner import RecordSyntaxError, Scanner
+from mox_dns.taglist import Tag, TagList, TagListSyntaxError
+from mox_dns.zone import Zone, ZoneSyntaxError
 
 __all__ = [
     "Addresses",
     "Answer",
+    "AnyBlockingResolver",
+    "AnyResolver",
+    "BlockingDnspythonResolver",
     "BlockingResolver",
     "BlockingUdpResolver",
     "DnspythonResolver",
@@ -41,13 +73,19 @@ __all__ = [
     "Lookup",
     "Mx",
     "Question",
+    "RecordSyntaxError",
     "Resolver",
+    "Scanner",
     "Status",
     "Step",
+    "Tag",
+    "TagList",
+    "TagListSyntaxError",
     "Tlsa",
     "Traced",
     "UdpResolver",
     "Zone",
+    "ZoneSyntaxError",
     "addresses",
     "ask",
     "ask_all",
@@ -59,4 +97,6 @@ __all__ = [
     "run_together",
     "tlsa",
     "txt",
+    "value",
+    "value_blocking",
 ]

@@ -1,21 +1,32 @@
-"""Does the address's name lead back to the address?  The iprev method of RFC 8601 3."""
+"""Does the name of an address lead back to the address?  "iprev" of RFC 8601 3.
+
+pass       a name of the address has the address
+fail       it has names, but none of them has the address
+permerror  it has no name
+temperror  DNS did not answer"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING, Any
 
 from mox_dns.domain import Domain, DomainSyntaxError, IpAddress
-from mox_dns.lookup import Lookup, Question
+from mox_dns.lookup import Answer, Lookup, Question, Step, value, value_blocking
 
-# RFC 8601 3 asks for a limit; RFC 7208 4.6.4 has the same one for ptr.
+if TYPE_CHECKING:
+    from mox_dns.resolver import AnyBlockingResolver, AnyResolver
+
+# Names of one address whose own addresses are asked for; as RFC 7208 4.6.4 has it for "ptr".
 MAX_NAMES = 10
 
 
 class IprevStatus(StrEnum):
-    """RFC 8601 2.7.3"""
+    """The result words of RFC 8601 2.7.3."""
 
-    PASS = "pass"  # noqa: S105 a verdict, no secret
+    PASS = "pass"  # noqa: S105 - a verdict, no secret
     FAIL = "fail"
     TEMPERROR = "temperror"
     PERMERROR = "permerror"
@@ -23,37 +34,85 @@ class IprevStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IprevResult:
-    """The verdict; `name` is the one that leads back, `names` are all that the address has."""
+    """`names`: every valid name of the address, the confirmed ones first.  `name`: the confirmed one, else empty.
+
+    `authentic`: DNSSEC vouches for the whole way there and back."""
 
     status: IprevStatus
+    ip: IpAddress
     reason: str
     name: str = ""
     names: tuple[str, ...] = ()
     authentic: bool = False
+    trace: tuple[Step, ...] = ()
+
+    def explain(self) -> str:
+        """The verdict and every question, a line each."""
+        return "\n".join([f"iprev={self.status}: {self.reason}", *[f"  {step}" for step in self.trace]])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "status": self.status.value,
+            "ip": str(self.ip),
+            "reason": self.reason,
+            "name": self.name,
+            "names": list(self.names),
+            "authentic": self.authentic,
+            "trace": [str(step) for step in self.trace],
+        }
 
 
-def plan_iprev(ip: IpAddress) -> Lookup[IprevResult]:
-    """The names of `ip`, and whether one of them has the address `ip`.  Never raises."""
-    (answer,) = yield (Question(ip.reverse_pointer, "PTR"),)
-    if answer.failed:
-        return IprevResult(IprevStatus.TEMPERROR, f"no answer for the names of {ip}: {answer.status}")
-    names = tuple(name for name in answer.records[:MAX_NAMES] if _plain(name))
+def plan_check(ip: IpAddress) -> Lookup[IprevResult]:
+    """Asks for the address's names, then for their addresses, side by side."""
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    question = Question(ip.reverse_pointer, "PTR")
+    (pointer,) = yield (question,)
+    trace = [Step(question, pointer)]
+    if pointer.failed:
+        return IprevResult(IprevStatus.TEMPERROR, ip, f"no answer for {question}: {pointer.status}", trace=tuple(trace))
+    names = _valid(pointer.records)
     if not names:
-        return IprevResult(IprevStatus.PERMERROR, f"{ip} has no name", authentic=answer.authentic)
-    type = "A" if ip.version == 4 else "AAAA"
-    found = yield tuple(Question(name, type) for name in names)
-    for name, forward in zip(names, found, strict=True):
-        if ip in forward.records:
-            authentic = answer.authentic and forward.authentic
-            return IprevResult(IprevStatus.PASS, f"{ip} is {name}, which is {ip}", name, names, authentic)
-    if any(forward.failed for forward in found):
-        return IprevResult(IprevStatus.TEMPERROR, f"a name of {ip} could not be looked up", names=names)
-    return IprevResult(IprevStatus.FAIL, f"no name of {ip} leads back to it", names=names)
+        return IprevResult(IprevStatus.PERMERROR, ip, f"{ip} has no name", trace=tuple(trace))
+    questions = tuple([Question(name, "AAAA" if ip.version == 6 else "A") for name in names])
+    answers = yield questions
+    trace.extend(map(Step, questions, answers))
+    return _judge(ip, names, pointer, answers, tuple(trace))
 
 
-def _plain(name: str) -> bool:
-    try:
-        Domain.parse(name)
-    except DomainSyntaxError:
-        return False
-    return True
+def check(ip: IpAddress | str, resolver: AnyResolver | None = None) -> Awaitable[IprevResult]:
+    """Is the name of `ip` confirmed?  `resolver` None: as /etc/resolv.conf says.  Raises ValueError for no address."""
+    return value(plan_check(ip_address(ip)), resolver)
+
+
+def check_sync(ip: IpAddress | str, resolver: AnyBlockingResolver | None = None) -> IprevResult:
+    """As `check`, blocking."""
+    return value_blocking(plan_check(ip_address(ip)), resolver)
+
+
+def _valid(records: tuple[str, ...]) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for record in records:
+        try:
+            names[Domain.parse(record).ascii] = None
+        except DomainSyntaxError:
+            continue
+        if len(names) == MAX_NAMES:
+            break
+    return tuple(names)
+
+
+def _judge(
+    ip: IpAddress, names: tuple[str, ...], pointer: Answer, answers: tuple[Answer, ...], trace: tuple[Step, ...]
+) -> IprevResult:
+    confirmed = [(name, answer) for name, answer in zip(names, answers, strict=True) if ip in answer.records]
+    if confirmed:
+        ours = {name: None for name, _ in confirmed}
+        name, answer = confirmed[0]
+        authentic = pointer.authentic and answer.authentic
+        ordered = (*ours, *[other for other in names if other not in ours])
+        return IprevResult(IprevStatus.PASS, ip, f"{ip} is {name}", name, ordered, authentic, trace)
+    if failed := [name for name, answer in zip(names, answers, strict=True) if answer.failed]:
+        return IprevResult(IprevStatus.TEMPERROR, ip, f"no address known of {failed[0]}", "", names, trace=trace)
+    return IprevResult(IprevStatus.FAIL, ip, f"{', '.join(names)} is not at {ip}", "", names, trace=trace)

@@ -245,6 +245,23 @@ def run_blocking(lookup: Lookup[T], resolver: AnyBlockingResolver) -> Traced[T]:
         return Traced(stop.value, tuple(steps))
 
 
+async def value(lookup: Lookup[T], resolver: AnyResolver | None = None) -> T:
+    """What `lookup` returns.  `resolver` None: one for this lookup only, as /etc/resolv.conf says."""
+    from mox_dns.resolver import UdpResolver
+
+    if resolver is not None:
+        return (await run(lookup, resolver)).value
+    with UdpResolver.from_system() as own:
+        return (await run(lookup, own)).value
+
+
+def value_blocking(lookup: Lookup[T], resolver: AnyBlockingResolver | None = None) -> T:
+    """As `value`, without a loop."""
+    from mox_dns.resolver import BlockingUdpResolver
+
+    return run_blocking(lookup, BlockingUdpResolver.from_system() if resolver is None else resolver).value
+
+
 async def run_together(lookups: Sequence[Lookup[T]], resolver: AnyResolver) -> list[Traced[T]]:
     """Drives several lookups side by side without a task for each; results in their order.
 
