@@ -63,8 +63,8 @@ POLICIES = {
     ),
     "a wrong adkim has its default": ("v=DMARC1; p=reject; adkim=x", "reject", "reject", "reject", True, ["adkim"]),
     "first of two": ("v=DMARC1; p=reject; p=none", "reject", "reject", "reject", True, [""]),
-    "a tag without =": ("v=DMARC1; p=reject; oops; t=n", "reject", "reject", "reject", True, ["oops"]),
-    "empty tags": ("v=DMARC1;; p=reject ;;", "reject", "reject", "reject", True, []),
+    "a tag without =": ("v=DMARC1; p=reject; oops; t=n", "reject", "reject", "reject", True, [""]),
+    "empty tags": ("v=DMARC1;; p=reject ;;", "reject", "reject", "reject", True, ["", ""]),
     "no URI in rua": ("v=DMARC1; p=; rua=nobody", "none", "none", "none", False, ["p", ""]),
 }
 

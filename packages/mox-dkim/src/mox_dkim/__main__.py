@@ -140,7 +140,7 @@ def _txt(options: argparse.Namespace) -> int:
 
 
 def _lookup(options: argparse.Namespace) -> int:
-    from mox_dkim import KeyRecord, KeyRecordSyntaxError, UnusableKey
+    from mox_dkim import KeyRecord, KeyRecordSyntaxError
     from mox_dns import Domain, run_blocking, txt
 
     name = f"{Domain.parse(options.selector)}._domainkey.{Domain.parse(options.domain)}"
@@ -154,7 +154,9 @@ def _lookup(options: argparse.Namespace) -> int:
             if not record.revoked:
                 facts["bits"] = record.public_key().bits
             found.append({"text": text, **facts})
-        except (KeyRecordSyntaxError, UnusableKey, ValueError) as error:
+        except KeyRecordSyntaxError as error:
+            found.append({"text": text, "problem": error.why})
+        except ValueError as error:
             found.append({"text": text, "problem": str(error)})
     if options.json:
         print(json.dumps({"name": name, "status": str(answer.status), "records": found}, indent=1))

@@ -6,10 +6,10 @@ import binascii
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mox_dns.taglist import TagList, TagListSyntaxError
-
 from mox_dkim.key import KeyType, PrivateKey, PublicKey, public_key
-from mox_dkim.signature import quote
+from mox_dkim.signature import octets_of, quote, unfolded, unquote
+from mox_dns.scanner import RecordSyntaxError
+from mox_dns.taglist import TagList, TagListSyntaxError
 
 VERSION = "DKIM1"
 
@@ -17,12 +17,8 @@ VERSION = "DKIM1"
 MAX_RECORD = 8192
 
 
-class KeyRecordSyntaxError(ValueError):
+class KeyRecordSyntaxError(RecordSyntaxError):
     """This is no key record: `.text`, `.at` (character offset), `.why`."""
-
-    def __init__(self, text: str, at: int, why: str) -> None:
-        self.text, self.at, self.why = text, at, why
-        super().__init__(why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +99,8 @@ def _record(text: str) -> KeyRecord:
     if key is None:
         raise KeyRecordSyntaxError(text, len(text), "p= is missing")
     try:
-        octets = binascii.a2b_base64("".join(key.value.split()), strict_mode=bool(key.value))
-    except (binascii.Error, ValueError):
+        octets = octets_of(key.value)
+    except ValueError:
         raise KeyRecordSyntaxError(text, key.at, "p= is not base64") from None
     value = {name: tag.value for name, tag in tags.by_name.items()}
     return KeyRecord(
@@ -113,7 +109,7 @@ def _record(text: str) -> KeyRecord:
         _names(value["h"]) if "h" in value else None,
         _names(value.get("s", "*")),
         _names(value.get("t", "")),
-        value.get("n", ""),
+        unquote(unfolded(value.get("n", ""))),
     )
 
 

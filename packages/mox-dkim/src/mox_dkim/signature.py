@@ -17,11 +17,11 @@ from enum import Enum
 from functools import lru_cache
 from typing import Protocol
 
-from mox_dns.taglist import Tag, TagList, TagListSyntaxError
-
 from mox_dkim.canonical import Form, relaxed_field, simple_field
 from mox_dkim.key import KeyType
 from mox_dns import Domain, DomainSyntaxError
+from mox_dns.scanner import RecordSyntaxError
+from mox_dns.taglist import Tag, TagList, TagListSyntaxError
 
 # RFC 6376 3.5: l= has at most 76 digits, t= and x= twelve.
 MAX_DIGITS = 76
@@ -37,12 +37,8 @@ _NAMES = re.compile(r"[ \t\r\n]*[!-9;-~]+[ \t\r\n]*(?::[ \t\r\n]*[!-9;-~]+[ \t\r
 _QUOTED = re.compile(rb"=([0-9A-F]{2})")
 
 
-class SignatureSyntaxError(ValueError):
+class SignatureSyntaxError(RecordSyntaxError):
     """This is no DKIM signature: `.text`, `.at` (character offset), `.why`."""
-
-    def __init__(self, text: str, at: int, why: str) -> None:
-        self.text, self.at, self.why = text, at, why
-        super().__init__(why)
 
 
 class Algorithm(Enum):
@@ -97,7 +93,7 @@ class Signature:
     def parse(cls, value: bytes | str) -> Signature:
         """The value of a DKIM-Signature field, folded or not.  Raises SignatureSyntaxError."""
         text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
-        return _signature(text)
+        return _signature(text.removesuffix("\r\n"))
 
     @property
     def key_name(self) -> str:
@@ -148,7 +144,7 @@ def without_b(field: HeaderField, form: Form) -> bytes:
 def salvage(value: bytes) -> tuple[Domain | None, str]:
     """The d= and s= of a field that is no valid signature, as far as they can be read."""
     try:
-        tags = read_tags(value.decode("utf-8", "surrogateescape"))
+        tags = read_tags(value.decode("utf-8", "surrogateescape").removesuffix("\r\n"))
         selector = tags["s"].value if "s" in tags else ""
         return _domain(tags["d"].value) if "d" in tags else None, selector
     except (SignatureSyntaxError, DomainSyntaxError):
@@ -246,9 +242,9 @@ class TagReader:
         value = self.optional("c")
         if value is None:
             return Form.SIMPLE, Form.SIMPLE
-        header, _, body = value.lower().partition("/")
+        header, slash, body = value.lower().partition("/")
         try:
-            return Form(header), Form(body or "simple")
+            return Form(header), Form(body) if slash else Form.SIMPLE
         except ValueError:
             raise self.error("c", f"unknown canonicalization {value[:40]!r}") from None
 
@@ -263,8 +259,8 @@ class TagReader:
         """A base64 value, which white space may interrupt."""
         value = self.required(name)
         try:
-            return binascii.a2b_base64("".join(value.split()), strict_mode=True)
-        except (binascii.Error, ValueError):
+            return octets_of(value)
+        except ValueError:
             raise self.error(name, f"{name}= is not base64") from None
 
     def number(self, name: str) -> int | None:
@@ -322,7 +318,7 @@ def _identity(read: TagReader, domain: Domain) -> str:
     value = read.optional("i")
     if value is None:
         return ""
-    identity = _unquote("".join(value.split()))
+    identity = unquote(unfolded(value))
     _, at, name = identity.rpartition("@")
     try:
         if not at or not _domain(name).within(domain):
@@ -337,11 +333,25 @@ def _domain(text: str) -> Domain:
     return Domain.parse(text)
 
 
+def unfolded(text: str) -> str:
+    """Without the white space of folding, which counts for nothing in base64 and quoted texts."""
+    return text.replace("\r\n", "").replace(" ", "").replace("\t", "")
+
+
+def octets_of(text: str) -> bytes:
+    """The octets of a base64 text, which white space may interrupt (RFC 6376 3.5).  Raises ValueError."""
+    bare = unfolded(text)
+    # binascii lets surplus padding pass behind whole groups, even when it is strict.
+    if len(bare) % 4 or bare.endswith("==="):
+        raise ValueError("padding")
+    return binascii.a2b_base64(bare, strict_mode=bool(bare))
+
+
 def _base64(data: bytes) -> str:
     return binascii.b2a_base64(data, newline=False).decode()
 
 
-def _unquote(text: str) -> str:
+def unquote(text: str) -> str:
     """DKIM-Quoted-Printable, RFC 6376 2.11."""
     if "=" not in text:
         return text

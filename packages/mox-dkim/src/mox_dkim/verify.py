@@ -344,7 +344,10 @@ def _judge(message: _Message, case: _Case, signature: Signature, answer: Answer)
         try:
             record = KeyRecord.parse(text)
             key = _fitting_key(record, signature, message.policy)
-        except (KeyRecordSyntaxError, UnusableKey) as error:
+        except KeyRecordSyntaxError as error:
+            trouble = trouble or f"key record: {error.why}"
+            continue
+        except UnusableKey as error:
             trouble = trouble or f"key record: {error}"
             continue
         if key.verifies(signature.signature, digest, signature.algorithm.hash):

@@ -140,9 +140,9 @@ def plan_discover(
 
 
 def _listed(domain: Domain) -> Domain | None:
-    from mox_dns import publicsuffix
+    from mox_dns.publicsuffix import organizational as listed
 
-    return publicsuffix.organizational(domain)
+    return listed(domain)
 
 
 def _by_walk(author: Domain) -> Lookup[Discovery]:

@@ -15,6 +15,9 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
+from mox_dns import scanner
+from mox_dns.taglist import Tag, TagList
+
 VERSION = "DMARC1"
 
 # A record of more characters is not read; a name's TXT answer can be much larger than any policy.
@@ -28,12 +31,8 @@ _SIZE = re.compile(r"(.*)!([0-9]{1,18})([kmgt]?)\Z", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
-class RecordSyntaxError(ValueError):
+class RecordSyntaxError(scanner.RecordSyntaxError):
     """This is no DMARC record at all: `.text`, `.at` (character offset), `.why`."""
-
-    def __init__(self, text: str, at: int, why: str) -> None:
-        self.text, self.at, self.why = text, at, why
-        super().__init__(why)
 
 
 class Request(StrEnum):
@@ -167,41 +166,34 @@ def _record(text: str) -> Record:
     begin = _VERSION.match(text)
     if begin is None:
         raise RecordSyntaxError(text, 0, "does not begin with v=DMARC1")
+    tags = TagList.parse(text, strict=False)
+    problems = [Problem("", defect.at, defect.why) for defect in tags.defects]
+    problems += [Problem("", tag.at, f"a second {tag.name}= is ignored") for tag in tags.duplicates]
+    problems += [Problem("", at, "a line end") for at in (text.find("\r"), text.find("\n")) if at >= 0]
     values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    at = begin.end()
-    for piece in text[at:].split(";"):
-        if piece.strip(" \t"):
-            _tag(piece, at, values, problems)
-        at += len(piece) + 1
-    if "p" not in values and not any(problem.tag == "p" for problem in problems):
+    for tag in tags.by_name.values():
+        _read(tag, values, problems)
+    if "p" not in tags.by_name:
         problems.append(Problem("", len(text), "no p=; counts as p=none, and only beside a rua="))
-    return Record(**values, problems=tuple(problems), text=text)
+    return Record(**values, problems=tuple(sorted(problems, key=lambda problem: problem.at)), text=text)
 
 
-def _tag(piece: str, at: int, values: dict[str, Any], problems: list[Problem]) -> None:
-    """RFC 9989 4.8, dmarc-tag: what breaks its rule is dropped for itself, the rest of the record stays."""
-    name, equals, value = piece.partition("=")
-    at += len(name) - len(name.lstrip(" \t"))
-    name, value = name.strip(" \t"), value.strip(" \t")
-    if not equals:
-        problems.append(Problem(name[:20], at, f"{name[:20]!r} has no ="))
+def _read(tag: Tag, values: dict[str, Any], problems: list[Problem]) -> None:
+    """RFC 9989 4.8: a value that breaks its rule is dropped for itself, the rest of the record stays."""
+    if tag.name == "v":
         return
-    tag = TAGS.get(name)
-    if tag is None:
-        problems.append(Problem("", at, f"unknown tag {name[:20]!r} is ignored"))
-        return
-    if tag.field in values:
-        problems.append(Problem("", at, f"{name}= stands here a second time; the first counts"))
+    rule = TAGS.get(tag.name)
+    if rule is None:
+        problems.append(Problem("", tag.at, f"unknown tag {tag.name[:20]!r} is ignored"))
         return
     try:
-        values[tag.field] = tag.read(value, lambda why: problems.append(Problem("", at, why)))
+        values[rule.field] = rule.read(tag.value, lambda why: problems.append(Problem("", tag.at, why)))
     except ValueError as error:
-        problems.append(Problem(name, at, f"{name}= {error}"))
+        problems.append(Problem(tag.name, tag.at, f"{tag.name}= {error}"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Tag:
+class _Rule:
     """How a tag's value is read, and into which field.  `read` raises ValueError with the complaint."""
 
     field: str
@@ -281,16 +273,16 @@ def _failure_options(value: str, complain: Callable[[str], None]) -> tuple[str, 
 
 
 TAGS = {
-    "p": _Tag("p", _request),
-    "sp": _Tag("sp", _request),
-    "np": _Tag("np", _request),
-    "adkim": _Tag("adkim", _strictness),
-    "aspf": _Tag("aspf", _strictness),
-    "psd": _Tag("psd", _psd),
-    "t": _Tag("testing", _testing),
-    "rua": _Tag("rua", _uris),
-    "ruf": _Tag("ruf", _uris),
-    "fo": _Tag("fo", _failure_options),
-    "pct": _Tag("pct", _percent),
-    "ri": _Tag("ri", _seconds),
+    "p": _Rule("p", _request),
+    "sp": _Rule("sp", _request),
+    "np": _Rule("np", _request),
+    "adkim": _Rule("adkim", _strictness),
+    "aspf": _Rule("aspf", _strictness),
+    "psd": _Rule("psd", _psd),
+    "t": _Rule("testing", _testing),
+    "rua": _Rule("rua", _uris),
+    "ruf": _Rule("ruf", _uris),
+    "fo": _Rule("fo", _failure_options),
+    "pct": _Rule("pct", _percent),
+    "ri": _Rule("ri", _seconds),
 }

@@ -1,0 +1,42 @@
+"""The fuzz targets hold for what hypothesis draws; atheris goes on from there."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+FUZZ = Path(__file__).resolve().parents[2] / "fuzz"
+TARGETS = sorted(path.stem for path in FUZZ.glob("dmarc_*.py"))
+
+PIECES = [
+    *(b" ", b"\t", b";", b"=", b":", b",", b"!", b"v=DMARC1;", b"p=reject;", b"sp=none;", b"np=reject;", b"psd=y;"),
+    *(b"psd=n;", b"t=y;", b"adkim=s;", b"aspf=r;", b"rua=mailto:a@b.example", b"fo=1:d;", b"pct=5;", b"\xff", b"ri=1;"),
+]
+WORDS = st.lists(st.sampled_from(PIECES), max_size=20).map(b"".join)
+
+
+def target(name: str) -> Callable[[bytes], None]:
+    spec = importlib.util.spec_from_file_location(f"fuzz_{name}", FUZZ / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    fuzz: Callable[[bytes], None] = module.fuzz
+    return fuzz
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_target(name: str) -> None:
+    fuzz = target(name)
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.one_of(st.binary(max_size=300), WORDS))
+    def holds(data: bytes) -> None:
+        fuzz(data)
+
+    holds()
