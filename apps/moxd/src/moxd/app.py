@@ -49,6 +49,7 @@ DRAIN_SECONDS = 10.0
 SWEEP_SECONDS = 600.0
 QUEUE_TOPIC = "queue"
 SUBMISSION = ("submission", "submissions")
+MECHANISMS = ("SCRAM-SHA-256", "PLAIN", "LOGIN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +79,6 @@ def load_contexts(config: Config) -> Mapping[str, Contexts]:
         certificate, key = config.path(listener.tls.certificate), config.path(listener.tls.key)
         found[name] = Contexts(server_context(certificate, key, tickets=False), server_context(certificate, key))
     return found
-
-
-class _Verifier:
-    """mox_sasl.Verifier"""
-
-    def __init__(self, logins: Logins, secret: bytes) -> None:
-        self._logins = logins
-        self._secret = secret
-
-    def scram(self, name: str) -> mox_sasl.ScramVerifier | None:
-        """The verifier of a login name."""
-        return self._logins.scram(name)
-
-    def nonce(self) -> str:
-        """Fresh randomness."""
-        return secrets.token_urlsafe(18)
-
-    def secret(self) -> bytes:
-        """For the salts of names that do not exist."""
-        return self._secret
 
 
 def keep_secret(data: Path) -> bytes:
@@ -139,9 +120,8 @@ class App:
         self.resolver = options.resolver() if options.resolver is not None else make_resolver(config)
         self.logins = Logins(self._directory, self._credentials, time.time)
         self.outgoing = Outgoing(self, runs=index == 0)
-        verifier = _Verifier(self.logins, keep_secret(data))
-        self._imap_logins = ImapLogins(self.logins, self._account_backend, verifier)
-        self._verifier = verifier
+        self._secret = keep_secret(data)
+        self._imap_logins = ImapLogins(self.logins, self._account_backend, self.verifier)
         self._limiter = Limiter(CONNECTIONS_PER_MINUTE)
         self._servers: list[smtp_aio.Server | imap_aio.Server] = []
 
@@ -161,6 +141,11 @@ class App:
 
     def _account_backend(self, name: str) -> AccountBackend:
         return AccountBackend(self.store.open(name), self._spool, time.time, self.random.getrandbits)
+
+    def verifier(self) -> mox_sasl.Verifier:
+        """What the mechanisms ask, for one exchange."""
+        scram = lambda mechanism, name: self.logins.scram(name)  # noqa: E731
+        return mox_sasl.Verifier(scram=scram, nonce=secrets.token_urlsafe(18), secret=self._secret)
 
     def _record(self, decision: Decision) -> None:
         self._refusals.write(decision)
@@ -219,10 +204,10 @@ class App:
         limits = mox_smtp.Limits(message=static.max_message_size)
         if bound.service in SUBMISSION:
             config = mox_smtp.ServerConfig(
-                static.hostname, limits, starttls=bound.service == "submission", auth=mox_sasl.MECHANISMS, auth_needed=True
+                static.hostname, limits, starttls=bound.service == "submission", auth=MECHANISMS, auth_needed=True
             )
             return await smtp_aio.serve(
-                lambda connection: Submission(self, self._verifier, connection),
+                lambda connection: Submission(self, connection),
                 bound.socket,
                 config,
                 tls_context=contexts.login,

@@ -54,11 +54,10 @@ class Transaction:
 class Submission:
     """The handler of one submission connection."""
 
-    def __init__(self, app: App, verifier: mox_sasl.Verifier, connection: Connection) -> None:
+    def __init__(self, app: App, connection: Connection) -> None:
         self._app = app
-        self._verifier = verifier
         self._connection = connection
-        self._exchange: mox_sasl.ServerMechanism | None = None
+        self._exchange: mox_sasl.Mechanism | None = None
         self._mechanism = ""
         self._account = ""
         self._tx: Transaction | None = None
@@ -101,19 +100,19 @@ class Submission:
         if not self._app.logins.allowed(self._connection.peer):
             return Refusal(454, "too many failed logins; wait a while", "4.7.0", "rate limit")
         self._mechanism = mechanism
-        self._exchange = mox_sasl.server(mechanism, self._verifier)
+        self._exchange = mox_sasl.server(mechanism, self._app.verifier())
         return self._outcome(self._exchange.start(initial))
 
     def _outcome(self, outcome: mox_sasl.Outcome) -> Answer | Awaitable[Answer]:
         match outcome:
             case mox_sasl.Challenge(data):
                 return Challenge(data)
-            case mox_sasl.CheckPassword(name, password):
+            case mox_sasl.CheckPassword(name, password, authzid) if authzid in ("", name):
                 return self._check(name, password)
-            case mox_sasl.Success(name):
+            case mox_sasl.Success(name, authzid) if authzid in ("", name):
                 return self._settle(name, self._app.directory.login(name))
-            case mox_sasl.Failure(name):
-                return self._settle(name, None)
+        # A failure, or somebody who wants to act for another.
+        return self._settle(outcome.name, None)
 
     async def _check(self, name: str, password: mox_sasl.Secret) -> Reply:
         return self._settle(name, await self._app.logins.check(name, password.reveal()))

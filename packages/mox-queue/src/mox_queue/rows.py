@@ -8,7 +8,8 @@ import json
 import os
 import sqlite3
 from asyncio import Future, get_running_loop
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +32,10 @@ class Database(Protocol):
 
     def commit(self, operation: Callable[[Connection], T]) -> Future[T]:
         """Runs `operation` in a transaction; done when it is on disk."""
+        ...
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """A blocking durable transaction."""
         ...
 
     def close(self) -> None:
@@ -64,6 +69,18 @@ class PlainDatabase:
             return future
         future.set_result(result)
         return future
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Database"""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.connection
+            self.connection.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
 
     def close(self) -> None:
         """Database"""
@@ -282,20 +299,17 @@ class Rows:
         )
         return [Listed(*row) for row in rows]
 
-    def change(self, recipients: Sequence[int], *, state: str | None = None, next: float | None = None, expected: Sequence[str]) -> Future[int]:
-        """Sets state or time of those that are in an `expected` state; how many."""
-
-        def run(db: Connection) -> int:
-            count = 0
+    def change_now(self, recipients: Sequence[int], *, state: str | None, next: float | None, expected: Sequence[str]) -> int:
+        """Sets state or time of those that are in an `expected` state, durably, blocking; how many."""
+        count = 0
+        marks = ",".join("?" * len(expected))
+        with self.database.write() as db:
             for number in recipients:
-                marks = ",".join("?" * len(expected))
                 count += db.execute(
                     f"UPDATE recipient SET state=coalesce(?,state),next=coalesce(?,next) WHERE id=? AND state IN ({marks})",
                     (state, next, number, *expected),
                 ).rowcount
-            return count
-
-        return self.database.commit(run)
+        return count
 
     def record(self, message: int) -> bytes | None:
         """The application's record of a message."""

@@ -113,15 +113,16 @@ def authenticate(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     while True:
         if isinstance(outcome, mox_sasl.Challenge):
             outcome = mechanism.step((yield from s.exchange(outcome.data)))
+        elif isinstance(outcome, mox_sasl.Failure) or outcome.authzid not in ("", outcome.name):
+            # A failure, or somebody who wants to act for another.
+            s.logins.failed(outcome.name, name, s.peer)
+            return _welcome(s, (yield Done(None)), outcome.name, name)
         elif isinstance(outcome, mox_sasl.CheckPassword):
             account = yield s.logins.password(outcome.name, outcome.password.reveal(), s.peer)
             return _welcome(s, account, outcome.name, name)
-        elif isinstance(outcome, mox_sasl.Success):
+        else:
             proven: Pending[Account | None] = s.logins.authenticated(outcome.name, name, s.peer)
             return _welcome(s, (yield proven), outcome.name, name)
-        else:
-            s.logins.failed(outcome.name, name, s.peer)
-            return _welcome(s, (yield Done(None)), outcome.name, name)
 
 
 def _decoded(scan: Scanner, data: bytes) -> bytes:
