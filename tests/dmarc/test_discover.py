@@ -245,3 +245,9 @@ def test_discovery_by_suffix_list(
 
 def test_status_words() -> None:
     assert [str(one) for one in Presence] == ["found", "none", "temperror"]
+
+
+def test_the_packaged_suffix_list_is_the_default() -> None:
+    zone = Zone({"_dmarc.example.co.uk TXT": [P], "_dmarc.co.uk TXT": [P]})
+    found = run_blocking(plan_discover(Domain.parse("a.example.co.uk"), Mode.RFC7489), zone).value
+    assert found.domain == Domain("example.co.uk")
