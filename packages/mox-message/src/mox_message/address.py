@@ -12,7 +12,9 @@ MAX_LOCALPART = 64
 MAX_PATH = 256
 MAX_DOMAIN = 255
 
-_DOT_STRING = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+)*\Z")
+_DOT_STRING = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+)*\Z"
+)
 # qtextSMTP and quoted-pairSMTP (RFC 5321 4.1.2), with UTF-8 (RFC 6531 3.3).
 _QUOTED = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
 
@@ -117,7 +119,9 @@ def _mailbox(text: str) -> tuple[str, Domain | IpLiteral]:
         if rest_at < 0:
             raise AddressSyntaxError(text, len(text), "@ is missing")
         raw = localpart = text[:rest_at]
-        if not _DOT_STRING.match(raw) or any(0xD800 <= ord(c) < 0xE000 or 0x80 <= ord(c) < 0xA0 for c in raw if ord(c) > 127):
+        if not _DOT_STRING.match(raw) or any(
+            0xD800 <= ord(c) < 0xE000 or 0x80 <= ord(c) < 0xA0 for c in raw if ord(c) > 127
+        ):
             raise AddressSyntaxError(text, 0, "the localpart has a character that needs quotes, or a dot too many")
     if len(raw.encode("utf-8", "surrogatepass")) > MAX_LOCALPART:
         raise AddressSyntaxError(text, MAX_LOCALPART, f"a localpart has at most {MAX_LOCALPART} octets")

@@ -111,7 +111,12 @@ class _Reader:
         if text[self._at : self._at + 1] == '"':
             return self._quoted()
         start = self._at
-        while self._at < len(text) and text[self._at] not in stop and not text[self._at].isspace() and text[self._at] != "(":
+        while (
+            self._at < len(text)
+            and text[self._at] not in stop
+            and not text[self._at].isspace()
+            and text[self._at] != "("
+        ):
             self._at += 1
         if start == self._at:
             raise self._fail("a word is missing")

@@ -74,7 +74,9 @@ def _status_fields(notice: Notice, status: RecipientStatus) -> bytes:
         lines.append(fold("Remote-MTA", f"dns;{status.remote_mta}"))
     if status.diagnostic:
         text = _one_line(status.diagnostic)
-        lines.append(fold("Diagnostic-Code", "smtp;" + (text if notice.smtputf8 else text.encode("ascii", "replace").decode())))
+        lines.append(
+            fold("Diagnostic-Code", "smtp;" + (text if notice.smtputf8 else text.encode("ascii", "replace").decode()))
+        )
     if status.last_attempt is not None:
         lines.append(fold("Last-Attempt-Date", date_text(status.last_attempt)))
     if status.will_retry_until is not None:
@@ -87,7 +89,11 @@ def compose(notice: Notice, original_header: bytes, *, message_id: str, boundary
     `message_id` and `boundary` are unique texts from the caller."""
     worst = notice.statuses[0].action if notice.statuses else "failed"
     text = notice.text.replace("\r\n", "\n").replace("\n", "\r\n")
-    human = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + text.encode("utf-8", "replace") + b"\r\n"
+    human = (
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+        + text.encode("utf-8", "replace")
+        + b"\r\n"
+    )
     kind = "global-delivery-status" if notice.smtputf8 else "delivery-status"
     report = [fold("Reporting-MTA", f"dns;{notice.reporting_mta}"), fold("Arrival-Date", date_text(notice.arrival))]
     if notice.envelope_id:
@@ -129,5 +135,3 @@ def read(part: Part, content: Content) -> Report | None:
             tables = [{f.name: f.text for f in Fields.parse(block + b"\n\n")} for block in blocks]
             return Report(tables[0], tuple(tables[1:])) if tables else None
     return None
-
-

@@ -332,7 +332,7 @@ def _describe(part: Part, default: str) -> None:
     if (found := fields.first("content-type")) is not None:
         _content_type(part, found.text)
     if (found := fields.first("content-transfer-encoding")) is not None:
-        part.encoding = found.text.partition("(")[0].strip(" \t;\"").lower() or "7bit"
+        part.encoding = found.text.partition("(")[0].strip(' \t;"').lower() or "7bit"
     if (found := fields.first("content-disposition")) is not None:
         value = found.text
         part.disposition = value.partition(";")[0].partition("(")[0].strip().lower()

@@ -55,7 +55,7 @@ class AddressList:
 
 
 # One token: white space, comment start, quoted string start, domain literal start, special, or a run of atom characters.
-_SPECIAL = frozenset("()<>@,;:\\\"[]")
+_SPECIAL = frozenset('()<>@,;:\\"[]')
 _ATOM = re.compile(r"[^()<>@,;:\\\"\[\]\s]+")
 _SPACE = re.compile(r"\s+")
 
@@ -238,7 +238,19 @@ def addresses(text: str) -> AddressList:
 
 
 _MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
-_ZONES = {"ut": 0, "gmt": 0, "z": 0, "edt": -240, "est": -300, "cdt": -300, "cst": -360, "mdt": -360, "mst": -420, "pdt": -420, "pst": -480}
+_ZONES = {
+    "ut": 0,
+    "gmt": 0,
+    "z": 0,
+    "edt": -240,
+    "est": -300,
+    "cdt": -300,
+    "cst": -360,
+    "mdt": -360,
+    "mst": -420,
+    "pdt": -420,
+    "pst": -480,
+}
 _DATE = re.compile(
     r"\s*(?:[A-Za-z]{2,12}\s*,?\s*)?(\d{1,2})[\s-]+([A-Za-z]{3})[A-Za-z]*[\s-]+(\d{2,4})\s+(\d{1,2})\s*[:.]\s*(\d{2})(?:\s*[:.]\s*(\d{2}))?"
     r"(?:\.\d{1,9})?\s*(?:([+-])(\d{2}):?(\d{2})|([A-Za-z]{1,5}))?"

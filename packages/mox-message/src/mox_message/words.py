@@ -34,7 +34,12 @@ def charset(name: str) -> str:
     except (LookupError, ValueError, UnicodeError):
         return "latin-1"
     # Codecs such as zlib or rot13 are no charsets.
-    return info.name if getattr(info, "_is_text_encoding", True) and info.name not in ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined") else "latin-1"
+    return (
+        info.name
+        if getattr(info, "_is_text_encoding", True)
+        and info.name not in ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
+        else "latin-1"
+    )
 
 
 def to_text(data: bytes, charset_name: str) -> str:
@@ -117,7 +122,7 @@ def parameters(text: str) -> tuple[tuple[str, str], ...]:
             break
         at = _space(text, at + 1)
         stop = at
-        while stop < end and text[stop] not in "=; \t\r\n(\"":
+        while stop < end and text[stop] not in '=; \t\r\n("':
             stop += 1
         name = text[at:stop].lower()
         at = _space(text, stop)
