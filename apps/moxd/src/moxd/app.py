@@ -81,6 +81,26 @@ def load_contexts(config: Config) -> Mapping[str, Contexts]:
     return found
 
 
+class _Verifier:
+    """mox_sasl.Verifier"""
+
+    def __init__(self, logins: Logins, secret: bytes) -> None:
+        self._logins = logins
+        self._secret = secret
+
+    def scram(self, name: str) -> mox_sasl.ScramVerifier | None:
+        """The verifier of a login name."""
+        return self._logins.scram(name)
+
+    def nonce(self) -> str:
+        """Fresh randomness."""
+        return secrets.token_urlsafe(18)
+
+    def secret(self) -> bytes:
+        """For the salts of names that do not exist."""
+        return self._secret
+
+
 def keep_secret(data: Path) -> bytes:
     """A secret of this installation, made once."""
     path = data / "secret"
@@ -120,7 +140,7 @@ class App:
         self.resolver = options.resolver() if options.resolver is not None else make_resolver(config)
         self.logins = Logins(self._directory, self._credentials, time.time)
         self.outgoing = Outgoing(self, runs=index == 0)
-        self._secret = keep_secret(data)
+        self.verifier = _Verifier(self.logins, keep_secret(data))
         self._imap_logins = ImapLogins(self.logins, self._account_backend, self.verifier)
         self._limiter = Limiter(CONNECTIONS_PER_MINUTE)
         self._servers: list[smtp_aio.Server | imap_aio.Server] = []
@@ -141,11 +161,6 @@ class App:
 
     def _account_backend(self, name: str) -> AccountBackend:
         return AccountBackend(self.store.open(name), self._spool, time.time, self.random.getrandbits)
-
-    def verifier(self) -> mox_sasl.Verifier:
-        """What the mechanisms ask, for one exchange."""
-        scram = lambda mechanism, name: self.logins.scram(name)  # noqa: E731
-        return mox_sasl.Verifier(scram=scram, nonce=secrets.token_urlsafe(18), secret=self._secret)
 
     def _record(self, decision: Decision) -> None:
         self._refusals.write(decision)

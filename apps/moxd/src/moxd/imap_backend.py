@@ -277,7 +277,7 @@ class AccountBackend:
 class ImapLogins:
     """mox_imap.Logins"""
 
-    def __init__(self, logins: Logins, open_account: Callable[[str], AccountBackend], verifier: Callable[[], mox_sasl.Verifier]) -> None:
+    def __init__(self, logins: Logins, open_account: Callable[[str], AccountBackend], verifier: mox_sasl.Verifier) -> None:
         self._logins = logins
         self._open = open_account
         self._verifier = verifier
@@ -286,7 +286,7 @@ class ImapLogins:
         return self._logins.allowed(peer or _NOWHERE)
 
     def verifier(self) -> mox_sasl.Verifier:
-        return self._verifier()
+        return self._verifier
 
     def password(self, name: str, password: str, peer: IPv4Address | IPv6Address | None) -> Any:
         return _Mapped(asyncio.get_running_loop().create_task(self._check(name, password, peer or _NOWHERE)))
