@@ -1,43 +1,88 @@
-"""The server's half on asyncio: bytes to sessions and back, STARTTLS, deadlines, back-pressure.
+"""SMTP servers on asyncio: bytes to sessions and back, TLS, deadlines, back-pressure.
 
 Sessions are called straight from the transport; a task exists only while an answer is waited for.  On uvloop a plain
-Protocol is fastest, on the stdlib's loop a BufferedProtocol with one buffer for all connections, because a Protocol
-gets 256 KB of fresh memory for every read there."""
+Protocol is fastest; on the stdlib's loop a BufferedProtocol with one buffer for all connections, because a Protocol is
+given 256 KB of fresh memory for each read there."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
+from asyncio import sslproto
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol, cast
 
-from mox_smtp.reply import Challenge, Refusal, Reply
-from mox_smtp.server import Chunk, Event, MessageEnd, ServerConfig, SmtpServer
+from mox_message import Content
+from mox_smtp.client import (
+    ClientConfig,
+    Conversation,
+    Delivered,
+    Envelope,
+    Expect,
+    Send,
+    Trouble,
+    Upgrade,
+    conversation,
+)
+from mox_smtp.config import ServerConfig
+from mox_smtp.data import BareLineEnd, DataWriter
+from mox_smtp.event import AuthResponse, AuthStart, Connected, Event, MessageEnd, Quit, StartTls
+from mox_smtp.reply import Refusal, Reply, ReplyReader, ReplySyntaxError
+from mox_smtp.server import Answer, SmtpServer
 
 log = logging.getLogger("mox.smtp")
 
 READ_SIZE = 256 * 1024
+BACKLOG = 1024
 HANDSHAKE_SECONDS = 30.0
+# After an end that the client did not ask for: how long what it still sends is read and dropped, so that the reset
+# which follows a close with unread bytes does not take our last reply with it.
+LINGER_SECONDS = 2.0
 # What a client may leave unread before we stop reading from it.
 WRITE_HIGH = 64 * 1024
-INTERNAL_ERROR = Reply(451, "something went wrong here, try again later", "4.3.0")
+# The stdlib zero-fills this much for each TLS connection (256 KB by default).
+TLS_BUFFER = 16 * 1024
 
-Answer = Reply | Challenge | None
+INTERNAL_ERROR = Reply(451, "something went wrong here, try again later", "4.3.0")
+_INTERNAL_ERRORS: dict[type, Reply] = {
+    Connected: Reply(421, "something went wrong here, try again later", "4.3.0"),
+    StartTls: Reply(454, "no TLS now, try again later", "4.7.0"),
+    AuthStart: Reply(454, "no logins now, try again later", "4.7.0"),
+    AuthResponse: Reply(454, "no logins now, try again later", "4.7.0"),
+}
 
 
 class Handler(Protocol):
     """The policy of one connection."""
 
     def answer(self, event: Event) -> Answer | Awaitable[Answer]:
-        """What to say to `event`; None is a yes.  An exception becomes 451 and a log line."""
+        """What to say to `event`; None is a yes.  An exception becomes 451 and a log line.
+
+        The next event comes when this one is answered.  When the client has gone meanwhile, an awaitable is cancelled;
+        not that of a MessageEnd, which runs to its end."""
         ...
 
     def closed(self, why: str) -> None:
-        """The connection is gone; nothing follows."""
+        """The connection is gone and no answer is under way; nothing follows."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class TlsDetails:
+    """What a handshake led to.  `server_name`: what a context's sni_callback left on the SSL object as `sni`."""
+
+    version: str
+    cipher: str
+    server_name: str = ""
+    certificate: bytes = b""  # the client's, DER
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.cipher}"
 
 
 class Connection:
@@ -48,13 +93,19 @@ class Connection:
         self.port = port
         self.local = local
         self.session = session
+        self.tls_details: TlsDetails | None = None
+        self.gone = False  # the client has hung up; an answer would reach nobody
         self.transport: asyncio.Transport | None = None
 
     @property
     def tls(self) -> str:
-        """"TLSv1.3 TLS_AES_256_GCM_SHA384", or "" in the clear."""
-        tls = self.transport.get_extra_info("ssl_object") if self.transport is not None else None
-        return f"{tls.version()} {tls.cipher()[0]}" if tls is not None else ""
+        """`TLSv1.3 TLS_AES_256_GCM_SHA384`, or "" in the clear."""
+        return str(self.tls_details) if self.tls_details is not None else ""
+
+    def close(self) -> None:
+        """Hangs up after what is written."""
+        if self.transport is not None:
+            self.transport.close()
 
 
 class Server:
@@ -65,41 +116,41 @@ class Server:
         make_handler: Callable[[Connection], Handler],
         config: ServerConfig,
         tls_context: ssl.SSLContext | None,
+        *,
         implicit_tls: bool,
         most: int,
     ) -> None:
+        assert tls_context is not None or not (implicit_tls or config.starttls), "TLS needs a context"
         self.make_handler = make_handler
         self.config = config
-        self.tls_context = tls_context
+        self.tls_context = tls_context  # may be replaced; new handshakes use the new one
         self.implicit_tls = implicit_tls
         self.most = most
         self.draining = False
         self.sessions: set[_Session] = set()
         self._listening: asyncio.AbstractServer | None = None
+        self._empty: asyncio.Event | None = None
 
     async def listen(self, sock: socket.socket) -> None:
         """Takes connections from a bound, listening socket."""
         loop = asyncio.get_running_loop()
-        context = self.tls_context if self.implicit_tls else None
-        self._listening = await loop.create_server(
-            self._make, sock=sock, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None
-        )
+        uvloop = type(loop).__module__.startswith("uvloop")
+        if not uvloop:
+            sslproto.SSLProtocol.max_size = TLS_BUFFER
+        make: type[_Session] = _Plain if uvloop else _Buffered
+        self._listening = await loop.create_server(lambda: cast(Any, make(self, loop)), sock=sock, backlog=BACKLOG)
 
-    def _make(self) -> asyncio.BaseProtocol:
-        if type(asyncio.get_running_loop()).__module__.startswith("uvloop"):
-            return _Plain(self)
-        return _Buffered(self)
-
-    async def drain(self, seconds: float) -> None:
-        """Takes no more connections, says 421 to idle sessions, lets the others finish what they are at."""
+    async def drain(self, grace: float) -> None:
+        """Takes no more connections, says 421 to idle sessions, lets transactions finish for up to `grace` seconds."""
         self.draining = True
         if self._listening is not None:
             self._listening.close()
         for session in list(self.sessions):
             session.drain()
-        end = asyncio.get_running_loop().time() + seconds
-        while self.sessions and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(0.02)
+        if self.sessions:
+            self._empty = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), grace)
         self.close()
 
     def close(self) -> None:
@@ -109,18 +160,24 @@ class Server:
         for session in list(self.sessions):
             session.abort()
 
+    def forget(self, session: _Session) -> None:
+        """A session is over."""
+        self.sessions.discard(session)
+        if self._empty is not None and not self.sessions:
+            self._empty.set()
+
 
 async def serve(
     make_handler: Callable[[Connection], Handler],
     sock: socket.socket,
     config: ServerConfig,
-    *,
     tls_context: ssl.SSLContext | None = None,
     implicit_tls: bool = False,
+    *,
     most: int = 2000,
 ) -> Server:
-    """Serves SMTP on a bound, listening socket.  `most`: connections at a time; more get 421."""
-    server = Server(make_handler, config, tls_context, implicit_tls, most)
+    """Serves SMTP on a bound, listening socket.  `most`: connections at a time; more are told 421."""
+    server = Server(make_handler, config, tls_context, implicit_tls=implicit_tls, most=most)
     await server.listen(sock)
     return server
 
@@ -128,52 +185,71 @@ async def serve(
 class _Session:
     """One connection; the two subclasses differ only in how bytes arrive."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._session: SmtpServer | None = None
+        self._session = SmtpServer(server.config, now=loop.time(), tls=server.implicit_tls)
         self._handler: Handler | None = None
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._waiting_for: Event | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._failed = False
-        self._upgrading = False
-        self._paused = False
-        self._full = False
+        self._paused = False  # reading
+        self._full = False  # the client does not read what we write
+        self._over = False  # said everything; what comes is dropped
+        self._quit = False
 
     # -- the transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=WRITE_HIGH)
-        if self._connection is not None:  # back from a TLS upgrade
-            return
-        peer = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 not an address to bind
-        local = transport.get_extra_info("sockname") or ("", 0)
-        config, now = self._server.config, self._loop.time()
-        self._session = SmtpServer(config, now=now, tls=self._server.implicit_tls)
-        self._connection = Connection(_address(peer[0]), peer[1], f"{local[0]}:{local[1]}", self._session)
+        peer = transport.get_extra_info("peername")
+        local = transport.get_extra_info("sockname")
+        server = self._server
+        address = _address(peer)
+        port = peer[1] if isinstance(peer, tuple) else 0
+        self._connection = Connection(address, port, _text(local), self._session)
         self._connection.transport = self._transport
-        self._server.sessions.add(self)
-        if len(self._server.sessions) > self._server.most or self._server.draining:
-            self._session.shut("too many connections, try again later")
+        crowded = len(server.sessions) >= server.most
+        server.sessions.add(self)
+        if crowded or server.draining:
+            log.info("connection refused", extra={"peer": str(address), "sessions": len(server.sessions)})
+            if server.implicit_tls:
+                self._transport.abort()
+            else:
+                self._session.shut("too many connections, try again later", "4.7.0")
+                self._flush()
+            return
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH)
+        if server.implicit_tls:
+            self._task = self._loop.create_task(self._upgrade())
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        assert self._connection is not None
+        try:
+            self._handler = self._server.make_handler(self._connection)
+        except Exception:
+            log.exception("no handler", extra={"peer": str(self._connection.peer)})
+            self._session.shut("something went wrong here, try again later", "4.3.0")
             self._flush()
             return
-        self._handler = self._server.make_handler(self._connection)
-        self._timer = self._loop.call_at(self._session.deadline(), self._time)
+        self._timer = self._loop.call_at(self._session.deadline(self._loop.time()), self._tick)
         self._pump()
 
     def _feed(self, data: bytes) -> None:
-        assert self._session is not None
-        if self._upgrading:
+        if self._over:
             return
         self._session.receive(data, self._loop.time())
-        if self._task is None:
+        if self._task is None and not self._full:
             self._pump()
+        else:
+            self._pause()
 
     def eof_received(self) -> bool:
-        return False  # the transport closes itself; a half-closed SMTP client has no use
+        return False  # the transport closes itself; half a connection is of no use to SMTP
 
     def pause_writing(self) -> None:
         self._full = True
@@ -181,107 +257,122 @@ class _Session:
 
     def resume_writing(self) -> None:
         self._full = False
-        if self._task is None:
+        if self._task is None and not self._over:
             self._resume()
             self._pump()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._upgrading and error is None and self._transport is not None and not self._transport.is_closing():
-            return
-        self._server.sessions.discard(self)
+        self._over = True
+        self._server.forget(self)
         if self._timer is not None:
             self._timer.cancel()
-        if self._task is not None:
+        if self._connection is not None:
+            self._connection.gone = True
+        if self._task is None:
+            self._closed(str(error or "closed"))
+        elif not isinstance(self._waiting_for, MessageEnd):
             self._task.cancel()
-        if self._handler is not None:
-            handler, self._handler = self._handler, None
-            handler.closed(str(error) if error else "closed")
+
+    def _closed(self, why: str) -> None:
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            try:
+                handler.closed(why)
+            except Exception:
+                log.exception("handler failed", extra={"event": "closed"})
 
     # -- the session's side
 
     def _pump(self) -> None:
         session, handler = self._session, self._handler
-        assert session is not None
         while handler is not None and not self._full and (event := session.next_event()) is not None:
-            answer = self._ask(handler, event)
-            if answer is None or isinstance(answer, Reply | Challenge):
-                session.send(answer)
+            if isinstance(event, Quit):
+                self._quit = True
+            try:
+                answer = handler.answer(event)
+                if answer is None or isinstance(answer, Reply) or not isinstance(answer, Awaitable):
+                    session.send(answer)
+                    continue
+            except Exception:
+                self._broke(event)
                 continue
-            self._pause()
             self._flush()
+            self._waiting_for = event
             self._task = self._loop.create_task(self._wait(answer, event))
             return
-        if self._server.draining and session.idle:
-            session.shut("closing down, try again later")
         self._flush()
-        if session.wants_tls and not self._upgrading:
-            self._upgrading = True
-            self._pause()
+        if session.wants_tls:
             self._task = self._loop.create_task(self._upgrade())
 
-    def _ask(self, handler: Handler, event: Event) -> Answer | Awaitable[Answer]:
-        if self._failed and isinstance(event, Chunk | MessageEnd):
-            return INTERNAL_ERROR if isinstance(event, MessageEnd) else None
-        try:
-            return handler.answer(event)
-        except Exception:
-            return self._broke(event)
-
-    def _broke(self, event: Event) -> Answer:
+    def _broke(self, event: Event) -> None:
+        """A handler that fails costs its client this one command, nobody else anything."""
         log.exception("handler failed", extra={"event": type(event).__name__})
-        self._failed = isinstance(event, Chunk)
-        return None if isinstance(event, Chunk) else INTERNAL_ERROR
+        self._session.send(_INTERNAL_ERRORS.get(type(event), INTERNAL_ERROR) if not isinstance(event, Quit) else None)
 
     async def _wait(self, answer: Awaitable[Answer], event: Event) -> None:
-        session = self._session
-        assert session is not None
         try:
             reply = await answer
-        except asyncio.CancelledError:
-            raise
+            self._session.send(reply, self._loop.time())
         except Exception:
-            reply = self._broke(event)
-        self._task = None
-        if self._handler is None:
-            return
-        session.send(reply)
-        self._resume()
-        self._pump()
+            self._broke(event)
+        finally:
+            self._task = self._waiting_for = None
+            if self._over:
+                self._closed("the client hung up")
+        if not self._over:
+            self._resume()
+            self._pump()
 
     async def _upgrade(self) -> None:
-        transport, session, connection = self._transport, self._session, self._connection
+        transport, context, connection = self._transport, self._server.tls_context, self._connection
         assert transport is not None
-        assert session is not None
+        assert context is not None
         assert connection is not None
-        context = self._server.tls_context
-        assert context is not None, "STARTTLS was granted without a context"
         try:
             upgraded = await self._loop.start_tls(
                 transport, cast(Any, self), context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
-        except (OSError, ssl.SSLError, asyncio.TimeoutError) as error:
+            if upgraded is None:  # the loop's word for: closed meanwhile
+                raise ConnectionResetError("closed during the handshake")
+        except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.info("TLS handshake failed", extra={"peer": str(connection.peer), "error": str(error)})
             self._task = None
             transport.abort()
-            self.connection_lost(error)
+            if not self._over:
+                self.connection_lost(error)
             return
-        self._task = None
-        self._upgrading = False
-        if upgraded is None:
-            return
-        self._transport = connection.transport = cast(asyncio.Transport, upgraded)
-        session.tls_started()
+        finally:
+            self._task = None
+        self._transport = connection.transport = upgraded
+        upgraded.set_write_buffer_limits(high=WRITE_HIGH)
+        connection.tls_details = _details(upgraded.get_extra_info("ssl_object"))
         self._paused = False
-        self._pump()
+        if self._over:
+            upgraded.abort()
+        elif self._handler is None:
+            self._begin()
+        else:
+            self._session.tls_started(self._loop.time())
+            self._pump()
 
     def _flush(self) -> None:
         session, transport = self._session, self._transport
-        assert session is not None
         assert transport is not None
         if out := session.outgoing():
             transport.write(out)
-        if session.ended:
-            transport.close()
+        if session.ended and not self._over:
+            self._over = True
+            if self._quit or transport.is_closing() or not transport.can_write_eof():
+                transport.close()
+            else:
+                self._linger(transport)
+
+    def _linger(self, transport: asyncio.Transport) -> None:
+        transport.write_eof()
+        self._resume()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(LINGER_SECONDS, transport.abort)
 
     def _pause(self) -> None:
         if not self._paused and self._transport is not None and not self._transport.is_closing():
@@ -293,26 +384,27 @@ class _Session:
             self._paused = False
             self._transport.resume_reading()
 
-    def _time(self) -> None:
-        session = self._session
-        assert session is not None
-        now, deadline = self._loop.time(), session.deadline()
-        if self._task is not None and now >= deadline:
-            # We are the slow side: the client waits for us, not we for it.
-            deadline = now + 60.0
-        if now >= deadline:
-            session.on_timeout()
+    def _tick(self) -> None:
+        now = self._loop.time()
+        deadline = self._session.deadline(now)
+        if now < deadline:
+            self._timer = self._loop.call_at(deadline, self._tick)
+        elif self._full and self._transport is not None:
+            self._transport.abort()  # it reads nothing, not even this
+        else:
+            self._session.timed_out()
             self._flush()
-            return
-        self._timer = self._loop.call_at(deadline, self._time)
 
     def drain(self) -> None:
         """421 at the next quiet moment."""
-        if self._session is not None and self._task is None and self._session.idle:
-            self._pump()
+        self._session.drain()
+        if self._handler is not None and self._task is None and not self._over:
+            self._flush()
 
     def abort(self) -> None:
         """Ends at once."""
+        if self._task is not None:
+            self._task.cancel()
         if self._transport is not None:
             self._transport.abort()
 
@@ -322,7 +414,7 @@ class _Plain(_Session, asyncio.Protocol):
         self._feed(data)
 
 
-# Used synchronously, so one is enough for every connection of the process.
+# What is read is taken out at once, so one buffer is enough for every connection of a process.
 _shared = bytearray(READ_SIZE)
 _shared_view = memoryview(_shared)
 
@@ -335,10 +427,163 @@ class _Buffered(_Session, asyncio.BufferedProtocol):
         self._feed(bytes(_shared_view[:nbytes]))
 
 
-def _address(text: str) -> IPv4Address | IPv6Address:
-    address = ip_address(text.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
+def _address(peer: Any) -> IPv4Address | IPv6Address:
+    if not isinstance(peer, tuple):  # a Unix socket, or gone already
+        return IPv4Address(0)
+    address = ip_address(peer[0].partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
 
 
-__all__ = ["Answer", "Connection", "Handler", "Refusal", "Server", "serve"]
+def _text(name: Any) -> str:
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name or "")
+
+
+def _details(tls: Any) -> TlsDetails:
+    cipher = tls.cipher()
+    certificate = tls.getpeercert(binary_form=True) or b""
+    return TlsDetails(tls.version() or "", cipher[0] if cipher else "", str(getattr(tls, "sni", "") or ""), certificate)
+
+
+# -- the client's half
+
+
+class ConnectError(Exception):
+    """The host was not reached, or went away; nothing is known to be delivered."""
+
+
+class TlsFailed(Exception):
+    """The host offers TLS and it failed; the caller decides what that means."""
+
+
+async def deliver(
+    address: str,
+    port: int,
+    name: str,
+    config: ClientConfig,
+    envelope: Envelope,
+    content: Content,
+    *,
+    tls_context: ssl.SSLContext | None = None,
+    implicit_tls: bool = False,
+) -> Delivered:
+    """Delivers a message to the host `name` at `address`.  Without `tls_context` TLS proves nothing (opportunistic).
+
+    Raises ConnectError, TlsFailed; OSError only when `content` cannot be read."""
+    context = tls_context or opportunistic()
+    try:
+        async with asyncio.timeout(config.timeouts.connect):
+            reader, writer = await asyncio.open_connection(
+                address, port, ssl=context if implicit_tls else None, server_hostname=name if implicit_tls else None
+            )
+    except ssl.SSLError as error:
+        raise TlsFailed(f"{name} [{address}]: {error.reason or error}") from None
+    except (OSError, TimeoutError) as error:
+        raise ConnectError(f"{name} [{address}] port {port}: {_told(error)}") from None
+    dialogue = _Dialogue(reader, writer, name, context)
+    try:
+        return await dialogue.run(conversation(config, envelope, content), envelope)
+    finally:
+        writer.transport.abort()
+
+
+def opportunistic() -> ssl.SSLContext:
+    """TLS with whoever answers: keeps out listeners, not impostors (RFC 7435)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+class _Dialogue:
+    """Drives a conversation over streams; replies are read from a bounded reader of our own."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str, context: ssl.SSLContext
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._name = name
+        self._context = context
+        self._replies = ReplyReader()
+
+    async def run(self, steps: Conversation, envelope: Envelope) -> Delivered:
+        answer: Reply | str | None = None
+        final = False  # everything was sent, and the host has not said whether it took it
+        try:
+            while True:
+                step = steps.send(answer)
+                answer = None
+                if isinstance(step, Send):
+                    self._writer.write(step.data)
+                elif isinstance(step, Expect):
+                    final = step.what == "end of DATA"
+                    await self._writer.drain()
+                    async with asyncio.timeout(step.seconds):
+                        answer = await self._reply()
+                elif isinstance(step, Upgrade):
+                    answer = await self._upgrade()
+                else:
+                    await self._stream(step.content)
+        except StopIteration as stop:
+            delivered: Delivered = stop.value
+            return delivered
+        except Trouble as trouble:
+            if trouble.tls:
+                raise TlsFailed(str(trouble.reply)) from None
+            return Delivered(dict.fromkeys(envelope.recipients, trouble.reply), trouble.reply)
+        except BareLineEnd as fault:
+            reply = Reply(554, f"the message has a {fault}; it would be unsafe to send", "5.6.0")
+            return Delivered(dict.fromkeys(envelope.recipients, reply), reply)
+        except ReplySyntaxError as error:
+            raise ConnectError(f"{self._name}: {error}") from None
+        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError) as error:
+            when = " after the whole message was sent; it may have taken it" if final else ""
+            raise ConnectError(f"{self._name}: {_told(error)}{when}") from None
+
+    async def _reply(self) -> Reply:
+        while (reply := self._replies.next()) is None:
+            data = await self._reader.read(READ_SIZE)
+            if not data:
+                raise ConnectionError("the host closed the connection")
+            self._replies.feed(data)
+        return reply
+
+    async def _upgrade(self) -> str | None:
+        if self._replies.pending:
+            # CVE-2021-38371 and its kin: what came in the clear must not be read as if it had come over TLS.
+            return "the host sent text between STARTTLS and TLS"
+        try:
+            await self._writer.start_tls(
+                self._context, server_hostname=self._name, ssl_handshake_timeout=HANDSHAKE_SECONDS
+            )
+        except (OSError, TimeoutError) as error:
+            return _told(error)
+        return None
+
+    async def _stream(self, content: Content) -> None:
+        writer = DataWriter()
+        for chunk in content.chunks():
+            self._writer.write(writer.feed(chunk))
+            await self._writer.drain()
+        self._writer.write(writer.end())
+
+
+__all__ = [
+    "Answer",
+    "ConnectError",
+    "Connection",
+    "Handler",
+    "Refusal",
+    "Server",
+    "TlsDetails",
+    "TlsFailed",
+    "deliver",
+    "opportunistic",
+    "serve",
+]

@@ -1,6 +1,7 @@
-"""Message data on the wire: dots, the end, and line ends that would smuggle a second message (RFC 5321 4.1.1.4, 2.3.8).
+"""Message data on the wire: dots, the end, and line ends that would smuggle a second message (RFC 5321 4.5.2, 2.3.8).
 
-Whole chunks are scanned, never lines; what costs is done only where a chunk has a dot or a stray line end at all."""
+Whole chunks are scanned, never lines; most chunks of a large message have no dot at all and are passed on unscanned for
+them."""
 
 from __future__ import annotations
 
@@ -8,35 +9,32 @@ END = b"\r\n.\r\n"
 
 
 class DataReader:
-    """Undoes dot-stuffing and finds the end.  Only CRLF . CRLF ends a message; a bare CR, a bare LF or a NUL is
-    remembered in `.fault`, and everything up to the true end is then swallowed.
+    """Undoes dot-stuffing and finds the end.  Only CRLF . CRLF ends a message.  A bare CR, a bare LF or a NUL is named
+    in `fault`; what follows is still read up to the true end."""
 
-    feed(data) -> (payload, rest): `rest` is None until the end was found, then what follows it."""
+    __slots__ = ("_first", "_tail", "fault")
 
     def __init__(self) -> None:
-        # As if the line before had just ended: a first line of "." is the end of an empty message.
+        # As if a line had just ended: a first line of "." is the end of an empty message.
         self._tail = b"\r\n"
         self._first = True
         self.fault = ""
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
-        """Takes bytes as they came."""
+        """(payload, rest): `rest` is None until the end has come, then what follows it."""
         window = self._tail + data
-        end = window.find(END)
-        if end >= 0:
+        if b"." in window and (end := window.find(END)) >= 0:
             # The CRLF in front of the dot belongs to the message.
-            body, rest = window[: end + 2], window[end + len(END) :]
-            return self._payload(body, final=True), rest
-        # Keep back what may be the beginning of the end.
-        keep = _overlap(window)
-        cut = len(window) - keep
-        body, self._tail = window[:cut], window[cut:]
-        return self._payload(body, final=False), None
+            self._tail = b""
+            return self._payload(window[: end + 2]), window[end + len(END) :]
+        cut = len(window) - _overlap(window)
+        self._tail = window[cut:]
+        return self._payload(window[:cut]), None
 
-    def _payload(self, body: bytes, *, final: bool) -> bytes:
+    def _payload(self, body: bytes) -> bytes:
         if not self.fault:
-            self.fault = _fault(body)
-        if b"\r\n." in body:
+            self.fault = line_fault(body) or ("NUL" if b"\0" in body else "")
+        if b"." in body and b"\r\n." in body:
             body = body.replace(b"\r\n.", b"\r\n")
         if self._first and len(body) >= 2:
             self._first = False
@@ -45,60 +43,73 @@ class DataReader:
 
 
 def _overlap(window: bytes) -> int:
-    """How many last bytes may belong to CRLF . CRLF, or to a stuffed dot whose line goes on in the next chunk."""
-    for length in range(min(4, len(window)), 0, -1):
+    """How many of the last bytes may belong to CRLF . CRLF, or to a stuffed dot whose line is not whole yet."""
+    for length in (4, 3, 2, 1):
         if END.startswith(window[-length:]):
-            return length
+            return min(length, len(window))
     return 0
 
 
-def _fault(body: bytes) -> str:
-    """What is wrong with the line ends of `body`; a CR at its very end has been kept back, so pairs are whole."""
+def line_fault(body: bytes) -> str:
+    """What is wrong with the line ends of `body`, which is not cut between CR and LF; "" when nothing is."""
     pairs = body.count(b"\r\n")
     if body.count(b"\n") != pairs:
         return "bare LF"
     if body.count(b"\r") != pairs:
         return "bare CR"
-    return "NUL" if b"\0" in body else ""
-
-
-def stuffed(chunks: list[bytes]) -> list[bytes]:
-    """For tests and small messages: dot-stuffed chunks with the end."""
-    writer = DataWriter()
-    return [*(writer.feed(chunk) for chunk in chunks), writer.end()]
+    return ""
 
 
 class BareLineEnd(ValueError):
-    """A message to be sent has a bare CR or LF: on the wire it could smuggle, so it is not sent."""
+    """A message to be sent has a bare CR or LF.  On the wire it could smuggle, so it is not sent."""
 
 
-class DataWriter:
-    """Dot-stuffs a message that is read in chunks, changing nothing else.  Raises BareLineEnd."""
+class LineEnds:
+    """Finds bare line ends in a message that is read in chunks.  Raises BareLineEnd."""
+
+    __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._last = b"\n"  # the last byte sent; a first line may begin with a dot too
         self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
+        """What of the bytes so far is known to be sound: all but a CR at the end, which waits for its LF."""
+        if self._held:
+            chunk = self._held + chunk
+        self._held = b"\r" if chunk.endswith(b"\r") else b""
+        if self._held:
+            chunk = chunk[:-1]
+        if fault := line_fault(chunk):
+            raise BareLineEnd(fault)
+        return chunk
+
+    def end(self) -> None:
+        """No more comes."""
+        if self._held:
+            raise BareLineEnd("bare CR")
+
+
+class DataWriter:
+    """Dot-stuffs a message that is read in chunks, and changes nothing else.  Raises BareLineEnd."""
+
+    __slots__ = ("_checked", "_tail")
+
+    def __init__(self) -> None:
+        self._checked = LineEnds()
+        self._tail = b"\n"  # the last byte sent, as if a line had ended: a first line may begin with a dot too
+
+    def feed(self, chunk: bytes) -> bytes:
         """The chunk as it goes out."""
+        chunk = self._checked.feed(chunk)
         if not chunk:
             return b""
-        chunk = self._held + chunk
-        self._held = b""
-        if chunk.endswith(b"\r"):
-            chunk, self._held = chunk[:-1], b"\r"
-            if not chunk:
-                return b""
-        if (fault := _fault(chunk)) in ("bare LF", "bare CR"):
-            raise BareLineEnd(fault)
-        out = chunk.replace(b"\r\n.", b"\r\n..") if b"\r\n." in chunk else chunk
-        if self._last == b"\n" and chunk[:1] == b".":
+        out = chunk.replace(b"\n.", b"\n..") if b"\n." in chunk else chunk
+        if self._tail == b"\n" and chunk.startswith(b"."):
             out = b"." + out
-        self._last = chunk[-1:]
+        self._tail = chunk[-1:]
         return out
 
     def end(self) -> bytes:
-        """The final dot; a message without a line end at its end gets one."""
-        if self._held:
-            raise BareLineEnd("bare CR")
-        return b".\r\n" if self._last == b"\n" else b"\r\n.\r\n"
+        """The end mark; a message whose last line has no end gets one."""
+        self._checked.end()
+        return b".\r\n" if self._tail == b"\n" else END

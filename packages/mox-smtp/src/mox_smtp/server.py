@@ -2,56 +2,44 @@
 
     session.receive(data, now)
     while event := session.next_event():        # None: nothing to decide until more bytes come
-        reply = policy(event)                   # None: nothing to say against it
-        session.send(reply)
+        session.send(policy(event))             # None: nothing to say against it
     transport.write(session.outgoing())
 
-The session answers what policy has no say in (order, syntax, line ends, NOOP, RSET, VRFY …).  Every event must be
-answered by one send() before the next is given.  Time is an argument; nothing here waits."""
+The session answers what policy has no say in: order, syntax, line ends, NOOP, RSET, VRFY.  Every event is answered by
+one send() before the next is given.  Time is an argument; nothing here waits."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from mox_message import Path
-from mox_smtp import command as commands
-from mox_smtp.command import CommandSyntaxError, Parameters
+from mox_sasl import Challenge
+from mox_smtp.command import Auth, CommandSyntaxError, Ehlo, Mail, Parameters, Rcpt, Simple
+from mox_smtp.config import ServerConfig
 from mox_smtp.data import DataReader
-from mox_smtp.reply import Challenge, Reply
+from mox_smtp.event import (
+    Aborted,
+    AuthResponse,
+    AuthStart,
+    Chunk,
+    Connected,
+    DataStart,
+    Event,
+    Hello,
+    MailFrom,
+    MessageEnd,
+    Quit,
+    RcptTo,
+    StartTls,
+    Violation,
+)
+from mox_smtp.reply import Reply
+from mox_smtp.scanner import RULES, Scanner, base64_text
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a session takes: octets, counts, seconds."""
-
-    line: int = 2048  # RFC 5321 4.5.3.1.4 asks for 512, SMTPUTF8 and parameters for more
-    auth_line: int = 12288  # RFC 4954 4
-    message: int = 100 * 1024 * 1024
-    recipients: int = 1000  # RFC 5321 4.5.3.1.8 asks for 100 at least
-    bad_commands: int = 10
-    bad_line_ends: int = 1
-    transactions: int = 1000
-    command_seconds: float = 300.0  # RFC 5321 4.5.3.2.7
-    data_seconds: float = 180.0  # between two pieces of a message (4.5.3.2.5)
-    session_seconds: float = 3600.0
-    greeting_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServerConfig:
-    """Who we are and what we offer."""
-
-    hostname: str
-    limits: Limits = field(default_factory=Limits)
-    starttls: bool = False
-    auth: tuple[str, ...] = ()  # mechanisms; offered only over TLS
-    auth_needed: bool = False  # submission: MAIL only after AUTH
-    smtputf8: bool = True
+Answer: TypeAlias = Reply | Challenge | None
 
 
 class Phase(Enum):
@@ -65,178 +53,124 @@ class Phase(Enum):
     AUTH = auto()
 
 
-# RFC 5321 4.1.4: which command may come when.  Where a yes leads stands with the command.
+_BETWEEN = frozenset({Phase.CONNECTED, Phase.GREETED})
+_ANY = frozenset({Phase.CONNECTED, Phase.GREETED, Phase.MAIL, Phase.RCPT})
+
+# RFC 5321 4.1.4: which command may come when.  Where a yes leads, the `_settle_…` of its event says.
 ORDER: dict[str, frozenset[Phase]] = {
-    "EHLO": frozenset({Phase.CONNECTED, Phase.GREETED, Phase.MAIL, Phase.RCPT}),
-    "HELO": frozenset({Phase.CONNECTED, Phase.GREETED, Phase.MAIL, Phase.RCPT}),
-    "STARTTLS": frozenset({Phase.CONNECTED, Phase.GREETED}),
+    "EHLO": _ANY,
+    "HELO": _ANY,
+    "STARTTLS": _BETWEEN,
     "AUTH": frozenset({Phase.GREETED}),
     "MAIL": frozenset({Phase.GREETED}),
     "RCPT": frozenset({Phase.MAIL, Phase.RCPT}),
-    "DATA": frozenset({Phase.RCPT}),
+    "DATA": frozenset({Phase.MAIL, Phase.RCPT}),
+    "RSET": _ANY,
+    "NOOP": _ANY,
+    "VRFY": _ANY,
+    "EXPN": _ANY,
+    "HELP": _ANY,
+    "QUIT": _ANY,
 }
-ALWAYS = frozenset({"NOOP", "RSET", "QUIT", "VRFY", "EXPN", "HELP"})
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """A connection; a refusal is the greeting then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """EHLO (extended) or HELO."""
-
-    name: str
-    extended: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StartTls:
-    """The client asks for TLS; yes makes the driver upgrade, then call tls_started()."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuthStart:
-    """AUTH: `initial` is None when the client sent no initial response.  Answer: Challenge, or a reply that ends it."""
-
-    mechanism: str
-    initial: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class AuthResponse:
-    """The client's answer to a Challenge."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class MailFrom:
-    """MAIL FROM; `size` as declared, or None."""
-
-    path: Path
-    parameters: Parameters
-    size: int | None = None
-    smtputf8: bool = False
-    body_8bit: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RcptTo:
-    """RCPT TO."""
-
-    path: Path
-    parameters: Parameters
-
-
-@dataclass(frozen=True, slots=True)
-class DataStart:
-    """DATA, with at least one recipient taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of the message, dots undone.  There is nothing to reply; send(None)."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class MessageEnd:
-    """The message is complete and sound.  The reply decides whose it is now."""
-
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Aborted:
-    """The transaction is over without a message (RSET, EHLO, a fault, too big); forget it.  send(None)."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Quit:
-    """The client says goodbye."""
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """The client broke the protocol; it was answered already.  send(None)."""
-
-    what: str
-
-
-Event: TypeAlias = (
-    Connected | Hello | StartTls | AuthStart | AuthResponse | MailFrom | RcptTo | DataStart | Chunk | MessageEnd | Aborted | Quit | Violation
-)
+OUT_OF_ORDER = {
+    "AUTH": "say EHLO first; not within a transaction",
+    "STARTTLS": "not within a transaction",
+    "MAIL": "say EHLO first; RSET ends a transaction",
+    "RCPT": "MAIL comes first",
+    "DATA": "MAIL and RCPT come first",
+}
+LINE_ENDS = Reply(500, "a line ends with CRLF and has no other CR, LF or NUL", "5.5.2")
+AFTER_STARTTLS = Reply(554, "nothing may follow STARTTLS before the handshake", "5.5.1")
 
 
 class SmtpServer:
-    """One session.  Limits are in the config; `ended` says that the connection is to be closed after outgoing()."""
+    """One session.  When `ended`, write outgoing() and close.
+
+    `tls`, `authenticated`, `extended` (EHLO, not HELO) and `hello` (its name) may be read; they are forgotten when
+    TLS begins."""
 
     def __init__(self, config: ServerConfig, *, now: float, tls: bool = False) -> None:
         self.config = config
-        self.ended = False
         self.tls = tls
         self.authenticated = False
         self.extended = False
         self.hello = ""
+        self.ended = False
+        self._phase = Phase.CONNECTED
         self._buffer = b""
         self._at = 0  # what of the buffer is used up; cutting it off for each command would be quadratic
-        self._smtputf8 = False
+        self._refused_line = False  # a part of the line at hand was refused; so is its rest
         self._out: list[bytes] = []
         self._events: deque[Event] = deque([Connected()])
         self._open: Event | None = None
-        self._phase = Phase.CONNECTED
         self._data: DataReader | None = None
+        self._verdict: Reply | None = None  # why the message that still comes in is lost already
         self._size = 0
+        self._dead = 0
+        self._smtputf8 = False
         self._recipients = 0
-        self._transactions = 0
-        self._bad = 0
-        self._auth_bad = 0
-        self._began = now
-        self._heard = now
+        self._recipients_refused = False
+        self._transactions = self._bad = self._bad_line_ends = self._bad_logins = self._chatter = self._garbage = 0
+        self._began = self._since = self._message_began = now
         self._starting_tls = False
+        self._draining = ""
 
     # -- the driver's side
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes that came.  After the end they are ignored."""
-        self._heard = now
         if self._starting_tls:
-            # RFC 3207 6 and CVE-2011-0411: nothing may follow STARTTLS before the handshake.
-            self._violation(Reply(554, "nothing may follow STARTTLS before TLS", "5.5.1"), "bytes after STARTTLS")
-            self.ended = True
-        if not self.ended:
-            self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
-            self._at = 0
+            # RFC 3207 4 and CVE-2011-0411: what came in the clear must not be taken for what TLS protects.
+            self._violation(AFTER_STARTTLS, "bytes after STARTTLS", fatal=True)
+        if self.ended:
+            return
+        if self._at < len(self._buffer):
+            if self._phase is Phase.DATA:
+                self._since = now
+            self._buffer = self._buffer[self._at :] + data
+        else:
+            self._since = now
+            self._buffer = data
+        self._at = 0
 
     def next_event(self) -> Event | None:
         """The next thing to decide; None: more bytes are needed, or the last event is not answered yet."""
         if self._open is not None:
             return None
-        while not self._events and not self.ended:
-            if not self._step():
-                return None
-        if not self._events:
-            return None
-        self._open = self._events.popleft()
-        return self._open
+        while True:
+            while not self._events:
+                if self._draining and self.idle:
+                    self.shut(self._draining)
+                if self.ended or not self._step():
+                    return None
+            event = self._events.popleft()
+            if isinstance(event, MessageEnd) and self._verdict is not None:
+                self._recipients = 0
+                self._say(self._verdict)
+                continue
+            self._open = event
+            return event
 
-    def send(self, reply: Reply | Challenge | None) -> None:
-        """The answer to the event given last; None takes it, with the usual words."""
-        event, self._open = self._open, None
+    def send(self, answer: Answer, now: float | None = None) -> None:
+        """The answer to the event given last; None takes it, with the usual words.
+
+        `now`: given when the answer took its time, which is then not the client's.  Raises TypeError for an answer
+        that the event cannot have, which stays open."""
+        event = self._open
         assert event is not None, "no event is open"
-        if isinstance(reply, Challenge):
-            self._out.append(b"334 " + base64.b64encode(reply.data) + b"\r\n")
+        if isinstance(answer, Challenge):
+            if not isinstance(event, AuthStart | AuthResponse):
+                raise TypeError(f"{type(event).__name__} cannot be answered with a challenge")
             self._phase = Phase.AUTH
-            return
-        settle = getattr(self, "_settle_" + type(event).__name__.lower(), None)
-        if settle is not None:
-            settle(event, reply)
-        if reply is not None and reply.code == 421:
+            self._out.append(b"334 " + base64.b64encode(answer.data) + b"\r\n")
+        elif answer is not None and not isinstance(answer, Reply):
+            raise TypeError(f"{answer!r} is no answer")
+        elif (settle := _SETTLE.get(type(event))) is not None:
+            settle(self, event, answer)
+        self._open = None
+        if now is not None:
+            self._since = now
+        if answer is not None and isinstance(answer, Reply) and answer.code == 421:
             self.ended = True
 
     def outgoing(self) -> bytes:
@@ -246,236 +180,265 @@ class SmtpServer:
         out, self._out = b"".join(self._out), []
         return out
 
-    def deadline(self) -> float:
-        """When on_timeout() is to be called if nothing comes before."""
+    def deadline(self, now: float) -> float:
+        """When timed_out() is to be called if nothing has come by then."""
         limits = self.config.limits
-        quiet = limits.data_seconds if self._phase is Phase.DATA else limits.command_seconds
-        return min(self._heard + quiet, self._began + limits.session_seconds)
+        end = self._began + limits.session_seconds
+        if self._open is not None:
+            # We are the slow side: the client waits for us.
+            return now + limits.command_seconds
+        if self._phase is Phase.DATA:
+            return min(end, self._since + limits.chunk_seconds, self._message_began + limits.message_seconds)
+        return min(end, self._since + limits.command_seconds)
 
-    def on_timeout(self) -> None:
-        """Nothing came in time."""
-        self.shut("waited too long")
+    def timed_out(self) -> None:
+        """The deadline has passed (RFC 5321 4.5.3.2.7)."""
+        self.shut("waited too long", "4.4.2")
 
-    def shut(self, why: str) -> None:
-        """Says 421 and ends (RFC 5321 3.8); not in the middle of an answer."""
+    def shut(self, why: str, enhanced: str = "4.3.2") -> None:
+        """Says 421 and ends (RFC 5321 3.8)."""
         if not self.ended:
-            self._say(Reply(421, f"{self.config.hostname} {why}", "4.4.2"))
+            self._say(Reply(421, f"{self.config.hostname} {why}", enhanced))
             self.ended = True
+
+    def drain(self, why: str = "closing down, try again later") -> None:
+        """Says 421 as soon as no transaction is open."""
+        self._draining = why
+        if self.idle:
+            self.shut(why)
 
     @property
     def idle(self) -> bool:
         """Between transactions, with nothing to answer."""
-        return self._open is None and self._phase in (Phase.CONNECTED, Phase.GREETED) and self._at >= len(self._buffer)
+        return self._open is None and not self._events and self._phase in _BETWEEN and not self._starting_tls
 
     @property
     def wants_tls(self) -> bool:
         """STARTTLS was granted: write outgoing(), upgrade, call tls_started()."""
         return self._starting_tls and not self.ended
 
-    def tls_started(self) -> None:
-        """The handshake is done; what was said before is forgotten (RFC 3207 4.2)."""
-        self.tls = True
-        self._starting_tls = False
-        self._phase = Phase.CONNECTED
+    def tls_started(self, now: float) -> None:
+        """The handshake is done.  What was said before it is forgotten (RFC 3207 4.2)."""
+        assert self._at >= len(self._buffer), "bytes from before the handshake"
+        self.tls, self._starting_tls = True, False
+        self.authenticated = self.extended = self._smtputf8 = False
         self.hello = ""
+        self._phase, self._since = Phase.CONNECTED, now
 
     # -- reading
 
     def _step(self) -> bool:
         """Uses some of the buffer; False: more bytes are needed."""
-        if self._starting_tls:
+        if self._starting_tls or self._at >= len(self._buffer):
             return False
         if self._phase is Phase.DATA:
-            return self._read_data()
-        end = self._buffer.find(b"\n", self._at)
+            self._read_data()
+            return True
+        end = self._buffer.find(b"\n", self._at) + 1
         limit = self.config.limits.auth_line if self._phase is Phase.AUTH else self.config.limits.line
-        if end < 0:
-            if len(self._buffer) - self._at > limit:
-                self._violation(Reply(500, f"a line has at most {limit} octets", "5.5.6"), "line too long")
-                self.ended = True
+        if (end or len(self._buffer)) - self._at > limit:
+            self._overlong(end, limit)
+        elif not end:
             return False
-        line = self._buffer[self._at : end + 1]
-        self._at = end + 1
-        if len(line) > limit:
-            self._violation(Reply(500, f"a line has at most {limit} octets", "5.5.6"), "line too long")
-            self.ended = True
-            return True
-        if not line.endswith(b"\r\n") or b"\r" in line[:-2] or b"\0" in line:
-            # RFC 5321 2.3.8: a line ends with CRLF and nothing else does.
-            self._violation(Reply(500, "a line ends with CRLF and has no CR, LF or NUL inside", "5.5.2"), "line end")
-            self.ended = True
-            return True
-        if self._phase is Phase.AUTH:
+        else:
+            line = self._buffer[self._at : end]
+            self._at = end
+            self._line(line)
+        return True
+
+    def _line(self, line: bytes) -> None:
+        if not line.endswith(b"\r\n"):
+            # RFC 5321 2.3.8: a line ends with CRLF and nothing else.  What follows belongs to this line still.
+            self._refused_line = True
+            self._bad_line_end()
+        elif self._refused_line:
+            self._refused_line = False
+        elif b"\r" in line[:-2] or b"\0" in line:
+            self._bad_line_end()
+        elif self._phase is Phase.AUTH:
             self._auth_line(line[:-2])
         else:
             self._command(line[:-2])
-        return True
 
-    def _read_data(self) -> bool:
-        if self._at >= len(self._buffer):
-            return False
+    def _bad_line_end(self) -> None:
+        self._bad_line_ends += 1
+        self._phase = Phase.GREETED if self._phase is Phase.AUTH else self._phase
+        self._violation(LINE_ENDS, "line end", fatal=self._bad_line_ends >= self.config.limits.bad_line_ends)
+
+    def _overlong(self, end: int, limit: int) -> None:
+        """Drops what there is of a line that is too long; answers it once."""
+        cut = end or len(self._buffer)
+        whole = self._buffer[cut - 2 : cut] == b"\r\n"
+        if not end and self._buffer.endswith(b"\r"):
+            cut -= 1  # the LF may come next
+        self._phase = Phase.GREETED if self._phase is Phase.AUTH else self._phase
+        self._garbage += cut - self._at
+        self._at = cut
+        answered, self._refused_line = self._refused_line, not whole
+        too_much = self._garbage > self.config.limits.garbage
+        if too_much or not answered:
+            self._violation(Reply(500, f"a line has at most {limit} octets", "5.5.6"), "line too long", fatal=too_much)
+
+    def _read_data(self) -> None:
         assert self._data is not None
+        limits = self.config.limits
         payload, rest = self._data.feed(self._buffer[self._at :] if self._at else self._buffer)
         self._buffer, self._at = rest or b"", 0
         self._size += len(payload)
-        too_big = self._size > self.config.limits.message
-        if payload and not too_big and not self._data.fault:
-            self._events.append(Chunk(payload))
-        if rest is None:
-            return True
-        fault, self._data = self._data.fault, None
-        self._phase = Phase.GREETED
-        if fault:
-            self._say(Reply(550, f"the message has a {fault}; lines end with CRLF (RFC 5321 2.3.8)", "5.6.0"))
-            self._events.append(Aborted(fault))
-        elif too_big:
-            self._say(Reply(552, f"a message has at most {self.config.limits.message} octets", "5.3.4"))
-            self._events.append(Aborted("too big"))
+        if self._verdict is None:
+            if fault := self._data.fault:
+                self._lose(
+                    Reply(554, f"the message has a {fault}; lines end with CRLF (RFC 5321 2.3.8)", "5.6.0"), fault
+                )
+            elif self._size > limits.message:
+                self._lose(Reply(552, f"a message has at most {limits.message} octets", "5.3.4"), "too big")
+            elif payload:
+                self._events.append(Chunk(payload))
         else:
+            self._dead += len(payload)
+            if self._dead > limits.dead_data:
+                self._say(self._verdict)
+                self.ended = True
+                return
+        if rest is not None:
+            # A Chunk in front of it may still be refused: whether it is given out, next_event() sees then.
+            self._data, self._phase = None, Phase.GREETED
             self._events.append(MessageEnd(self._size))
-        return True
+
+    def _lose(self, reply: Reply, why: str) -> None:
+        self._verdict = reply
+        self._events.append(Aborted(why))
 
     # -- commands
 
     def _command(self, line: bytes) -> None:
         try:
-            command = commands.split(line)
-            allowed = ORDER.get(command.verb)
-            if allowed is None and command.verb not in ALWAYS:
-                self._violation(Reply(500, "no such command", "5.5.1"), "unknown command")
-            elif allowed is not None and self._phase not in allowed:
-                self._violation(Reply(503, _order_text(command.verb, self._phase), "5.5.1"), "order")
+            scan = Scanner(line)
+            verb = scan.verb()
+            allowed = ORDER.get(verb)
+            if allowed is None:
+                # A stranger to SMTP (a browser made to talk to us) shows itself with its first line.
+                stranger = self._phase is Phase.CONNECTED
+                self._violation(Reply(500, "no such command", "5.5.1"), "unknown command", fatal=stranger)
+            elif self._phase not in allowed:
+                self._violation(Reply(503, OUT_OF_ORDER[verb], "5.5.1"), "order")
             else:
-                getattr(self, "_do_" + command.verb.lower())(command.rest)
+                _DO[verb](self, RULES[verb](scan))
         except CommandSyntaxError as error:
             self._violation(Reply(error.code, error.why, error.enhanced), "syntax")
 
-    def _do_ehlo(self, rest: str) -> None:
-        self._hello(rest, extended=True)
-
-    def _do_helo(self, rest: str) -> None:
-        self._hello(rest, extended=False)
-
-    def _hello(self, rest: str, *, extended: bool) -> None:
-        name = commands.hello(rest)
+    def _do_ehlo(self, command: Ehlo) -> None:
         self._forget("greeted again")
-        self._events.append(Hello(name, extended))
+        self._events.append(Hello(command.name, command.extended))
 
-    def _do_starttls(self, rest: str) -> None:
-        if rest.strip():
-            raise CommandSyntaxError("STARTTLS takes no parameter")
+    def _do_starttls(self, command: Simple) -> None:
         if self.tls or not self.config.starttls:
             self._violation(Reply(503, "TLS is on already" if self.tls else "TLS is not to be had", "5.5.1"), "order")
         elif self._at < len(self._buffer):
-            self._violation(Reply(554, "nothing may follow STARTTLS before TLS", "5.5.1"), "bytes after STARTTLS")
-            self.ended = True
+            self._violation(AFTER_STARTTLS, "bytes after STARTTLS", fatal=True)
         else:
             self._events.append(StartTls())
 
-    def _do_auth(self, rest: str) -> None:
-        mechanism, space, initial = rest.partition(" ")
-        if not self.config.auth or not self.tls:
-            text = "AUTH needs TLS: say STARTTLS first" if self.config.auth else "AUTH is not offered here"
-            self._violation(Reply(538 if self.config.auth else 502, text, "5.7.11" if self.config.auth else "5.5.1"), "auth")
-            return
-        if self.authenticated:
+    def _do_auth(self, command: Auth) -> None:
+        if not self.config.auth:
+            self._violation(Reply(503, "AUTH is not to be had here", "5.5.1"), "auth")
+        elif not (self.tls or self.config.auth_in_clear):
+            self._violation(Reply(538, "AUTH needs TLS: say STARTTLS first", "5.7.11"), "auth")  # RFC 4954 4
+        elif self.authenticated:
             self._violation(Reply(503, "authenticated already", "5.5.1"), "order")
-            return
-        if mechanism.upper() not in self.config.auth:
+        elif command.mechanism not in self.config.auth:
             self._violation(Reply(504, "no such mechanism", "5.5.4"), "auth")
-            return
-        self._events.append(AuthStart(mechanism.upper(), _unbase64(initial) if space else None))
+        else:
+            self._events.append(AuthStart(command.mechanism, command.initial))
 
     def _auth_line(self, line: bytes) -> None:
         if line == b"*":
             self._phase = Phase.GREETED
-            self._violation(Reply(501, "given up", "5.0.0"), "auth given up")
+            self._violation(Reply(501, "given up", "5.7.0"), "auth given up")
             return
         try:
-            self._events.append(AuthResponse(_unbase64(line.decode("latin-1")) if line else b""))
+            self._events.append(AuthResponse(base64_text(line.decode("latin-1"))))
         except CommandSyntaxError as error:
             self._phase = Phase.GREETED
-            self._violation(Reply(501, error.why, "5.5.2"), "auth")
+            self._bad_logins += 1
+            fatal = self._bad_logins >= self.config.limits.bad_logins
+            reply = Reply(421, "too many failed logins", "4.7.0") if fatal else Reply(501, error.why, "5.5.2")
+            self._violation(reply, "auth", fatal=fatal)
 
-    def _do_mail(self, rest: str) -> None:
-        limits = self.config.limits
-        if self.config.auth_needed and not self.authenticated:
+    def _do_mail(self, command: Mail) -> None:
+        config, parameters = self.config, command.parameters
+        if config.auth_needed and not self.authenticated:
             self._violation(Reply(530, "log in first", "5.7.0"), "auth")
             return
-        if self._transactions >= limits.transactions:
-            self.shut("too many messages on one connection")
+        if self._transactions >= config.limits.transactions:
+            self.shut("enough messages for one connection", "4.7.0")
             return
-        path, parameters = commands.mail_from(rest)
-        self._known(parameters, {"SIZE", "BODY", "SMTPUTF8"} if self.config.smtputf8 else {"SIZE", "BODY"})
+        _check_parameters(parameters, _mail_parameters(config))
         size = parameters.number("SIZE")
-        if size is not None and size > limits.message:
-            self._say(Reply(552, f"a message has at most {limits.message} octets", "5.3.4"))
-            return
-        body = (parameters.values.get("BODY") or "7BIT").upper()
+        body = parameters.get("BODY").upper() if "BODY" in parameters else "7BIT"
         if body not in ("7BIT", "8BITMIME"):
-            raise CommandSyntaxError("BODY is 7BIT or 8BITMIME")
-        smtputf8 = "SMTPUTF8" in parameters.values
-        if smtputf8 and parameters.values["SMTPUTF8"] is not None:
-            raise CommandSyntaxError("SMTPUTF8 takes no value")
-        if path.address is not None and not path.address.ascii and not smtputf8:
-            raise CommandSyntaxError("this address needs SMTPUTF8", 553, "5.6.7")
+            raise CommandSyntaxError(body, 0, "BODY is 7BIT or 8BITMIME")
+        smtputf8 = "SMTPUTF8" in parameters
+        if parameters.get("SMTPUTF8"):
+            raise CommandSyntaxError("", 0, "SMTPUTF8 has no value")
+        _check_ascii(command, smtputf8)
+        if size is not None and size > config.limits.message:
+            self._say(Reply(552, f"a message has at most {config.limits.message} octets", "5.3.4"))
+            return
         self._smtputf8 = smtputf8
-        self._events.append(MailFrom(path, parameters, size, smtputf8, body == "8BITMIME"))
+        self._events.append(MailFrom(command.path, parameters, size, smtputf8, body == "8BITMIME"))
 
-    def _do_rcpt(self, rest: str) -> None:
+    def _do_rcpt(self, command: Rcpt) -> None:
         if self._recipients >= self.config.limits.recipients:
             # RFC 5321 4.5.3.1.10: 452, so that the client sends the rest in a second transaction.
-            self._violation(Reply(452, f"at most {self.config.limits.recipients} recipients at once", "4.5.3"), "recipients")
+            self._say(Reply(452, f"at most {self.config.limits.recipients} recipients at once", "4.5.3"))
             return
-        path, parameters = commands.rcpt_to(rest)
-        self._known(parameters, set())
-        if path.address is not None and not path.address.ascii and not self._smtputf8:
-            raise CommandSyntaxError("this address needs SMTPUTF8", 553, "5.6.7")
-        self._events.append(RcptTo(path, parameters))
+        _check_parameters(command.parameters, frozenset())
+        _check_ascii(command, self._smtputf8)
+        self._events.append(RcptTo(command.path, command.parameters))
 
-    def _known(self, parameters: Parameters, known: set[str]) -> None:
-        if unknown := set(parameters.values) - known:
-            raise CommandSyntaxError(f"parameter {sorted(unknown)[0]} is not known here", 555, "5.5.4")
+    def _do_data(self, command: Simple) -> None:
+        if self._recipients:
+            self._events.append(DataStart())
+        elif self._recipients_refused:
+            # RFC 2920 3.1: a pipelining client could not know that nobody was taken.
+            self._say(Reply(554, "no valid recipients", "5.5.1"))
+        else:
+            self._violation(Reply(503, "RCPT comes first", "5.5.1"), "order")
 
-    def _do_data(self, rest: str) -> None:
-        if rest.strip():
-            raise CommandSyntaxError("DATA takes no parameter")
-        self._events.append(DataStart())
-
-    def _do_rset(self, rest: str) -> None:
+    def _do_rset(self, command: Simple) -> None:
         self._forget("reset")
-        self._say(Reply(250, "forgotten", "2.0.0"))
+        self._chat(Reply(250, "forgotten", "2.0.0"))
 
-    def _do_noop(self, rest: str) -> None:
-        self._say(Reply(250, "yes", "2.0.0"))
+    def _do_noop(self, command: Simple) -> None:
+        self._chat(Reply(250, "yes", "2.0.0"))
 
-    def _do_help(self, rest: str) -> None:
-        self._say(Reply(214, "RFC 5321", "2.0.0"))
+    def _do_help(self, command: Simple) -> None:
+        self._chat(Reply(214, "see RFC 5321", "2.0.0"))
 
-    def _do_vrfy(self, rest: str) -> None:
-        # RFC 5321 7.3: a true answer helps nobody but address harvesters.
-        self._say(Reply(252, "send mail and see", "2.5.0"))
+    def _do_vrfy(self, command: Simple) -> None:
+        # RFC 5321 7.3: a true answer helps nobody but harvesters of addresses.
+        self._chat(Reply(252, "send mail and see", "2.5.0"))
 
-    def _do_expn(self, rest: str) -> None:
-        self._say(Reply(502, "lists are not told", "5.5.1"))
+    def _do_expn(self, command: Simple) -> None:
+        self._chat(Reply(502, "lists are not told", "5.5.1"))
 
-    def _do_quit(self, rest: str) -> None:
+    def _do_quit(self, command: Simple) -> None:
+        self._forget("quit")
         self._events.append(Quit())
 
     # -- what an answer does
 
     def _settle_connected(self, event: Connected, reply: Reply | None) -> None:
-        self._say(reply or Reply(220, f"{self.config.hostname} ESMTP"))
-        if reply is not None and not reply.good:
-            self.ended = True
+        self._say(reply or Reply(220, f"{self.config.hostname} {self.config.greeting}"))
+        self.ended = reply is not None and not reply.good
 
     def _settle_hello(self, event: Hello, reply: Reply | None) -> None:
-        if reply is not None:
-            self._say(reply)
-            return
-        self.hello, self.extended = event.name, event.extended
-        self._phase = Phase.GREETED
-        self._say(Reply(250, "\n".join([self.config.hostname, *self._offers()]) if event.extended else self.config.hostname))
+        if reply is None or reply.good:
+            self.hello, self.extended, self._phase = event.name, event.extended, Phase.GREETED
+            lines = [self.config.hostname, *self._offers()] if event.extended else [self.config.hostname]
+            reply = Reply(250, "\n".join(lines))
+        self._say(reply)
 
     def _offers(self) -> list[str]:
         config = self.config
@@ -484,53 +447,61 @@ class SmtpServer:
             offers.append("SMTPUTF8")
         if config.starttls and not self.tls:
             offers.append("STARTTLS")
-        if config.auth and self.tls and not self.authenticated:
+        if config.auth and (self.tls or config.auth_in_clear):
             offers.append("AUTH " + " ".join(config.auth))
-        offers.append(f"LIMITS RCPTMAX={config.limits.recipients}")
+        offers.append(f"LIMITS RCPTMAX={config.limits.recipients}")  # RFC 9422
+        offers.append("HELP")
         return offers
 
     def _settle_starttls(self, event: StartTls, reply: Reply | None) -> None:
+        self._starting_tls = reply is None or reply.good
         self._say(reply or Reply(220, "go ahead", "2.0.0"))
-        if reply is None or reply.good:
-            self._starting_tls = True
-            self._recipients = 0
 
-    def _settle_authstart(self, event: Event, reply: Reply | None) -> None:
-        reply = reply or Reply(235, "welcome", "2.7.0")
+    def _settle_auth(self, event: Event, reply: Reply | None) -> None:
         self._phase = Phase.GREETED
-        self._say(reply)
-        if reply.good:
-            self.authenticated = True
-        else:
-            self._auth_bad += 1
-            if self._auth_bad >= 5:
-                self.shut("too many failed logins")
-
-    _settle_authresponse = _settle_authstart
-
-    def _settle_mailfrom(self, event: MailFrom, reply: Reply | None) -> None:
         if reply is None or reply.good:
-            self._phase, self._recipients = Phase.MAIL, 0
+            self.authenticated = True
+            self._say(reply or Reply(235, "welcome", "2.7.0"))
+            return
+        self._bad_logins += 1
+        self._say(reply)
+        if self._bad_logins >= self.config.limits.bad_logins:
+            # The client has been told why; a 421 in place of this reply would have made it try the same again.
+            self.ended = True
+
+    def _settle_mail(self, event: MailFrom, reply: Reply | None) -> None:
+        if reply is None or reply.good:
+            self._phase, self._recipients, self._recipients_refused = Phase.MAIL, 0, False
         self._say(reply or Reply(250, "sender ok", "2.1.0"))
 
-    def _settle_rcptto(self, event: RcptTo, reply: Reply | None) -> None:
+    def _settle_rcpt(self, event: RcptTo, reply: Reply | None) -> None:
         if reply is None or reply.good:
             self._phase = Phase.RCPT
             self._recipients += 1
+        else:
+            self._recipients_refused = True
         self._say(reply or Reply(250, "recipient ok", "2.1.5"))
 
-    def _settle_datastart(self, event: DataStart, reply: Reply | None) -> None:
+    def _settle_data(self, event: DataStart, reply: Reply | None) -> None:
         if reply is not None and reply.code != 354:
             self._phase = Phase.GREETED
             self._say(reply)
             return
-        self._phase, self._data, self._size = Phase.DATA, DataReader(), 0
+        self._phase, self._data = Phase.DATA, DataReader()
+        self._verdict, self._size, self._dead = None, 0, 0
         self._transactions += 1
-        self._say(reply or Reply(354, "go ahead, end with CRLF . CRLF"))
+        self._message_began = self._since
+        self._say(reply or Reply(354, "go ahead; CRLF . CRLF is the end"))
 
-    def _settle_messageend(self, event: MessageEnd, reply: Reply | None) -> None:
-        assert reply is not None, "a message needs an answer"
-        self._recipients = 0
+    def _settle_chunk(self, event: Chunk, reply: Reply | None) -> None:
+        if reply is not None and not reply.good and self._verdict is None:
+            self._verdict = reply
+            self._events = deque(later for later in self._events if not isinstance(later, Chunk))
+
+    def _settle_message(self, event: MessageEnd, reply: Reply | None) -> None:
+        if reply is None:
+            raise TypeError("a message needs a reply")
+        self._recipients = self._chatter = 0
         self._say(reply)
 
     def _settle_quit(self, event: Quit, reply: Reply | None) -> None:
@@ -540,33 +511,83 @@ class SmtpServer:
     # -- small things
 
     def _say(self, reply: Reply) -> None:
-        self._out.append(reply.to_bytes())
+        self._out.append(reply.to_bytes(utf8=self._smtputf8))
 
-    def _violation(self, reply: Reply, what: str) -> None:
-        self._say(reply)
-        self._events.append(Violation(what))
+    def _chat(self, reply: Reply) -> None:
+        """A reply that leads to no message; a client that wants nothing else is in the way."""
+        self._chatter += 1
+        if self._chatter > self.config.limits.chatter:
+            self.shut("too many commands without a message", "4.7.0")
+        else:
+            self._say(reply)
+
+    def _violation(self, reply: Reply, what: str, *, fatal: bool = False) -> None:
+        """Answers what breaks the protocol; the last of too many is answered with 421 instead."""
         self._bad += 1
-        if self._bad >= self.config.limits.bad_commands and not self.ended:
-            self.shut("too many errors")
+        self._events.append(Violation(what))
+        if self._bad >= self.config.limits.bad_commands and not fatal:
+            self.shut("too many errors", "4.7.0")
+            return
+        self._say(reply)
+        self.ended = self.ended or fatal
 
     def _forget(self, why: str) -> None:
         if self._phase in (Phase.MAIL, Phase.RCPT):
             self._phase = Phase.GREETED
             self._events.append(Aborted(why))
-        self._recipients = 0
+        self._recipients, self._smtputf8 = 0, False
 
 
-def _order_text(verb: str, phase: Phase) -> str:
-    wanted = {"MAIL": "say EHLO first", "RCPT": "MAIL must come first", "DATA": "a recipient is needed first", "AUTH": "not now"}
-    if verb == "MAIL" and phase is not Phase.CONNECTED:
-        return "a transaction is open; RSET ends it"
-    return wanted.get(verb, "not now")
+def _mail_parameters(config: ServerConfig) -> frozenset[str]:
+    """Those of the extensions that are offered (RFC 1870, 6152, 6531, 4954)."""
+    return _WITH_AUTH[config.smtputf8, bool(config.auth)]
 
 
-def _unbase64(text: str) -> bytes:
-    if text == "=":  # RFC 4954 4: an empty initial response
-        return b""
-    try:
-        return base64.b64decode(text.encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError, ValueError):
-        raise CommandSyntaxError("not base64", 501, "5.5.2") from None
+_BASIC = frozenset({"SIZE", "BODY"})
+_WITH_AUTH = {
+    (smtputf8, auth): _BASIC | ({"SMTPUTF8"} if smtputf8 else set()) | ({"AUTH"} if auth else set())
+    for smtputf8 in (False, True)
+    for auth in (False, True)
+}
+
+
+def _check_parameters(parameters: Parameters, known: frozenset[str]) -> None:
+    for keyword in parameters.values:
+        if keyword not in known:
+            raise CommandSyntaxError(keyword, 0, f"parameter {keyword} is not known here", 555, "5.5.4")
+
+
+def _check_ascii(command: Mail | Rcpt, smtputf8: bool) -> None:
+    address = command.path.address
+    if address is not None and not smtputf8 and not address.ascii:
+        raise CommandSyntaxError("", 0, "this address needs SMTPUTF8", 553, "5.6.7")  # RFC 6531 3.5
+
+
+_DO: dict[str, Callable[[SmtpServer, Any], None]] = {
+    "EHLO": SmtpServer._do_ehlo,
+    "HELO": SmtpServer._do_ehlo,
+    "STARTTLS": SmtpServer._do_starttls,
+    "AUTH": SmtpServer._do_auth,
+    "MAIL": SmtpServer._do_mail,
+    "RCPT": SmtpServer._do_rcpt,
+    "DATA": SmtpServer._do_data,
+    "RSET": SmtpServer._do_rset,
+    "NOOP": SmtpServer._do_noop,
+    "HELP": SmtpServer._do_help,
+    "VRFY": SmtpServer._do_vrfy,
+    "EXPN": SmtpServer._do_expn,
+    "QUIT": SmtpServer._do_quit,
+}
+_SETTLE: dict[type, Callable[[SmtpServer, Any, Reply | None], None]] = {
+    Connected: SmtpServer._settle_connected,
+    Hello: SmtpServer._settle_hello,
+    StartTls: SmtpServer._settle_starttls,
+    AuthStart: SmtpServer._settle_auth,
+    AuthResponse: SmtpServer._settle_auth,
+    MailFrom: SmtpServer._settle_mail,
+    RcptTo: SmtpServer._settle_rcpt,
+    DataStart: SmtpServer._settle_data,
+    Chunk: SmtpServer._settle_chunk,
+    MessageEnd: SmtpServer._settle_message,
+    Quit: SmtpServer._settle_quit,
+}
