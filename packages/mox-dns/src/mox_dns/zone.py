@@ -45,7 +45,7 @@ def _record(type: str, value: Any) -> Any:
 class Zone:
     """Answers from `{"a.example TXT": ["v=spf1 -all"], "a.example MX": ["10 mx.a.example"], "b.example": "TIMEOUT"}`.
 
-    A key without a type gives the whole name's failure: a Status, or its name in capitals.  `asked` lists every
+    A key without a type gives the failure of a name's other types: a Status, or its name in capitals.  `asked` lists every
     question.  Satisfies both resolver protocols.  `authentic` is put on every answer.  Raises ValueError for records
     that cannot be."""
 
@@ -82,11 +82,11 @@ class Zone:
         self.asked.append(question)
         name = _fold(question.name)
         for _ in range(MAX_CNAMES):
+            if records := self._records.get((name, question.type)):
+                return Answer(question, Status.OK, records, self.authentic, self.ttl, name)
             failure = self._failures.get((name, question.type)) or self._failures.get((name, ""))
             if failure is not None:
                 return Answer(question, failure, canonical=name)
-            if records := self._records.get((name, question.type)):
-                return Answer(question, Status.OK, records, self.authentic, self.ttl, name)
             target = self._records.get((name, "CNAME"))
             if not target or question.type == "CNAME":
                 status = Status.NODATA if name in self._names else Status.NXDOMAIN

@@ -1,42 +1,41 @@
-"""Macros: "%{i}._spf.%{d2}" -> a domain name or a text (RFC 7208 7)."""
+"""Macros: "%{ir}.%{v}._spf.%{d2}" -> a domain name or a text.  RFC 7208 7.
+
+parse(text)          explain-string or macro-string, as it is written
+parse_domain(text)   domain-spec, which ends like a name
+MacroString.expand   the text that it stands for
+MacroString.name     the name that it stands for, short enough to be asked for"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
 from urllib.parse import quote
 
-MAX_TEXT = 4096
-_MACRO = re.compile(r"%\{([A-Za-z])(\d{0,3})([rR]?)([.\-+,/_=]*)\}")
-_LETTERS = frozenset("slodiphcrtv")
-_EXP_ONLY = frozenset("crt")
-# RFC 7208 7.1: domain-end is a toplabel or a macro.
-_TOPLABEL = re.compile(r"\.(?=[A-Za-z0-9-]*[A-Za-z-])[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.?\Z")
+from mox_dns.scanner import RecordSyntaxError
+
+# Characters of a name (RFC 1035 2.3.4), and of an expanded text: a macro of a few octets may stand for a long sender.
+MAX_NAME = 253
+MAX_TEXT = 8192
+
+_PART = re.compile(r"%\{([a-zA-Z])([0-9]*)([rR]?)([-.+,/_=]*)\}|%([%_-])|([!-$&-~]+)")
+_PART_OR_SPACE = re.compile(_PART.pattern.replace("[!-$&-~]", "[ -$&-~]"))
+# domain-end without a macro.  A toplabel is not all digits, so that addresses are no names.
+_TOP_LABEL = re.compile(r"(?:[0-9]*[A-Za-z][A-Za-z0-9]*|[A-Za-z0-9]+-[A-Za-z0-9-]*[A-Za-z0-9])\Z")
+_ESCAPES = {"%": "%", "_": " ", "-": "%20"}
+# RFC 7208 7.2: these only in the text of an explanation.
+_EXPLANATION_ONLY = frozenset("crt")
+_LETTERS = frozenset("slodiphv") | _EXPLANATION_ONLY
 
 
-class MacroError(ValueError):
-    """A macro-string breaks its grammar."""
-
-
-@dataclass(frozen=True, slots=True)
-class Macro:
-    """%{letter digits r delimiters}"""
-
-    letter: str  # lower case
-    digits: int = 0
-    reverse: bool = False
-    delimiters: str = "."
-    escape: bool = False  # a capital letter: URL-escaped
-
-
-MacroString: TypeAlias = tuple[str | Macro, ...]
+class MacroSyntaxError(RecordSyntaxError):
+    """A text breaks the grammar of macros: `.text`, `.at`, `.why`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What macros stand for."""
+    """What the letters stand for.  `receiver` and `now` (seconds since 1970) are told in explanations only."""
 
     ip: IPv4Address | IPv6Address
     sender: str
@@ -46,108 +45,157 @@ class Values:
     now: float = 0.0
     validated: str = "unknown"
 
-    def of(self, letter: str) -> str:
-        """The value of a macro letter."""
-        localpart, _, sender_domain = self.sender.rpartition("@")
-        if letter == "i":
-            return str(self.ip) if self.ip.version == 4 else ".".join(self.ip.exploded.replace(":", "").upper())
-        return {
-            "s": self.sender,
-            "l": localpart or "postmaster",
-            "o": sender_domain,
-            "d": self.domain,
-            "p": self.validated,
-            "v": "in-addr" if self.ip.version == 4 else "ip6",
-            "h": self.helo,
-            "c": str(self.ip),
-            "r": self.receiver,
-            "t": str(int(self.now)),
-        }[letter]
+    @property
+    def local_part(self) -> str:
+        """%{l}"""
+        return self.sender.rpartition("@")[0]
+
+    @property
+    def sender_domain(self) -> str:
+        """%{o}"""
+        return self.sender.rpartition("@")[2]
+
+    @property
+    def dotted_ip(self) -> str:
+        """%{i}: an IPv6 address as its 32 digits with dots between."""
+        if isinstance(self.ip, IPv6Address):
+            return ".".join(f"{int(self.ip):032X}")
+        return str(self.ip)
 
 
-def parse_macro_string(text: str, *, explanation: bool = False) -> MacroString:
-    """macro-string.  Raises MacroError."""
+_VALUE: dict[str, Callable[[Values], str]] = {
+    "s": lambda values: values.sender,
+    "l": lambda values: values.local_part,
+    "o": lambda values: values.sender_domain,
+    "d": lambda values: values.domain,
+    "i": lambda values: values.dotted_ip,
+    "p": lambda values: values.validated,
+    "v": lambda values: "ip6" if values.ip.version == 6 else "in-addr",
+    "h": lambda values: values.helo,
+    "c": lambda values: str(values.ip),
+    "r": lambda values: values.receiver or "unknown",
+    "t": lambda values: str(int(values.now)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    """`%{letter keep reverse delimiters}`: `keep` labels from the right, 0 for all; `escape`: a capital letter."""
+
+    letter: str
+    keep: int = 0
+    reverse: bool = False
+    delimiters: str = ""
+    escape: bool = False
+
+    def expand(self, values: Values) -> str:
+        """RFC 7208 7.3."""
+        text = _VALUE[self.letter](values)
+        if self.keep or self.reverse or self.delimiters:
+            labels = re.split(f"[{re.escape(self.delimiters or '.')}]", text)
+            if self.reverse:
+                labels.reverse()
+            text = ".".join(labels[-self.keep :])
+        return quote(text, safe="-._~") if self.escape else text
+
+    def __str__(self) -> str:
+        letter = self.letter.upper() if self.escape else self.letter
+        return f"%{{{letter}{self.keep or ''}{'r' if self.reverse else ''}{self.delimiters}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class MacroString:
+    """Literal texts and macros in order.  `constant`: the whole text if there is no macro in it."""
+
+    parts: tuple[str | Macro, ...]
+    constant: str | None = None
+
+    @property
+    def letters(self) -> frozenset[str]:
+        """The letters it needs values for."""
+        return frozenset(part.letter for part in self.parts if isinstance(part, Macro))
+
+    def expand(self, values: Values) -> str:
+        """The text it stands for."""
+        if self.constant is not None:
+            return self.constant
+        return "".join([p if isinstance(p, str) else p.expand(values) for p in self.parts])[:MAX_TEXT]
+
+    def name(self, values: Values) -> str:
+        """The name it stands for, without final dot.
+
+        RFC 7208 7.3: of a name too long, labels are left out from the left until it fits."""
+        name = self.expand(values).removesuffix(".")
+        while len(name) > MAX_NAME:
+            _, dot, name = name.partition(".")
+            if not dot:
+                break
+        return name
+
+    def __str__(self) -> str:
+        """As it may be written; a domain's literal text has no percent sign or space, so only texts need escapes."""
+        return "".join([_written(part) if isinstance(part, str) else str(part) for part in self.parts])
+
+
+def _written(literal: str) -> str:
+    return literal.replace("%", "%%").replace(" ", "%_")
+
+
+def parse(text: str, start: int = 0, end: int | None = None, *, explanation: bool = False) -> MacroString:
+    """`text[start:end]` as macro-string, or with `explanation` as explain-string.  Raises MacroSyntaxError."""
+    return _parse(text, start, len(text) if end is None else end, explanation)[0]
+
+
+def parse_domain(text: str, start: int = 0, end: int | None = None) -> MacroString:
+    """`text[start:end]` as domain-spec.  Raises MacroSyntaxError."""
+    end = len(text) if end is None else end
+    parsed, literal = _parse(text, start, end, False)
+    if not parsed.parts:
+        raise MacroSyntaxError(text, start, "expected a domain")
+    if literal < end:
+        stop = end - 1 if text[end - 1] == "." else end
+        dot = text.rfind(".", literal, stop)
+        if dot < 0 or not _TOP_LABEL.match(text, dot + 1, stop):
+            raise MacroSyntaxError(text, max(dot, literal), "a domain ends in a dot and a top label, or in a macro")
+    return parsed
+
+
+def _parse(text: str, start: int, end: int, explanation: bool) -> tuple[MacroString, int]:
+    """And where the literal text behind the last macro-expand begins."""
+    pattern = _PART_OR_SPACE if explanation else _PART
     parts: list[str | Macro] = []
-    at = 0
-    while at < len(text):
-        percent = text.find("%", at)
-        if percent < 0:
-            parts.append(_literal(text[at:], explanation))
-            break
-        if percent > at:
-            parts.append(_literal(text[at:percent], explanation))
-        escape = text[percent : percent + 2]
-        if escape in ("%%", "%_", "%-"):
-            parts.append({"%%": "%", "%_": " ", "%-": "%20"}[escape])
-            at = percent + 2
-            continue
-        match = _MACRO.match(text, percent)
+    at = after = start
+    while at < end:
+        match = pattern.match(text, at, end)
         if match is None:
-            raise MacroError("a % that begins no macro")
-        parts.append(_macro(match, explanation))
+            why = "this % begins no macro" if text[at] == "%" else "this character cannot stand here"
+            raise MacroSyntaxError(text, at, why)
+        letter, keep, reverse, delimiters, escape, literal = match.groups()
+        if letter is not None:
+            parts.append(_macro(text, at, letter, keep, bool(reverse), delimiters, explanation))
+        else:
+            plain = literal if escape is None else _ESCAPES[escape]
+            if parts and isinstance(parts[-1], str):
+                parts[-1] += plain
+            else:
+                parts.append(plain)
         at = match.end()
-    return tuple(parts)
+        if literal is None:
+            after = at
+    if not parts:
+        return MacroString((), ""), start
+    only = parts[0] if len(parts) == 1 else None
+    return MacroString(tuple(parts), only if isinstance(only, str) else None), after
 
 
-def _literal(text: str, explanation: bool) -> str:
-    low = " " if explanation else "!"
-    if any(not low <= character <= "~" for character in text):
-        raise MacroError("a character that cannot stand here")
-    return text
-
-
-def _macro(match: re.Match[str], explanation: bool) -> Macro:
-    letter = match[1].lower()
-    if letter not in _LETTERS or (letter in _EXP_ONLY and not explanation):
-        raise MacroError(f"no such macro letter here: {match[1]}")
-    if match[2] and int(match[2]) == 0:
-        raise MacroError("zero labels are no name")
-    return Macro(letter, int(match[2] or 0), bool(match[3]), match[4] or ".", match[1].isupper())
-
-
-def parse_domain_spec(text: str) -> MacroString:
-    """domain-spec: a macro-string that ends with a top label or a macro.  Raises MacroError."""
-    if not text:
-        raise MacroError("a domain is expected")
-    parts = parse_macro_string(text)
-    last = parts[-1]
-    # An escape is no macro-expand with braces, so it cannot end a domain.
-    if isinstance(last, Macro):
-        return parts
-    tail = "".join(part if isinstance(part, str) else "x" for part in parts)
-    if text.endswith(("%%", "%_", "%-")) or not _TOPLABEL.search("." + tail if "." not in tail else tail):
-        raise MacroError("a domain ends with a top label or a macro")
-    if "." not in tail:
-        raise MacroError("a domain has a dot")
-    return parts
-
-
-def needs_validated(parts: MacroString) -> bool:
-    """Is %{p} in it?"""
-    return any(isinstance(part, Macro) and part.letter == "p" for part in parts)
-
-
-def expand(parts: MacroString, values: Values) -> str:
-    """The text that a macro-string stands for, at most MAX_TEXT characters."""
-    out = "".join(part if isinstance(part, str) else _expanded(part, values) for part in parts)
-    return out[:MAX_TEXT]
-
-
-def _expanded(macro: Macro, values: Values) -> str:
-    pieces = re.split("[" + re.escape(macro.delimiters) + "]", values.of(macro.letter))
-    if macro.reverse:
-        pieces.reverse()
-    if macro.digits:
-        pieces = pieces[-macro.digits :]
-    text = ".".join(pieces)
-    return quote(text, safe="-._~") if macro.escape else text
-
-
-def expand_domain(parts: MacroString, values: Values) -> str:
-    """As expand, cut from the left at a dot until it fits a name (RFC 7208 7.3), without a final dot."""
-    name = expand(parts, values).rstrip(".") if parts else ""
-    while len(name) > 253:
-        _, dot, name = name.partition(".")
-        if not dot:
-            break
-    return name
+def _macro(text: str, at: int, letter: str, keep: str, reverse: bool, delimiters: str, explanation: bool) -> Macro:
+    small = letter.lower()
+    if small not in _LETTERS:
+        raise MacroSyntaxError(text, at + 2, "no such macro letter")
+    if small in _EXPLANATION_ONLY and not explanation:
+        raise MacroSyntaxError(text, at + 2, "this letter is for explanations only")
+    digits = keep.lstrip("0")
+    if keep and not digits:
+        raise MacroSyntaxError(text, at + 3, "zero labels are no name")  # RFC 7208 7.3
+    # More than 127 labels no name has.
+    return Macro(small, min(int(digits[:4] or 0), 128), reverse, delimiters, letter != small)

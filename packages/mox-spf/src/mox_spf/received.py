@@ -1,4 +1,4 @@
-"""Result -> the Received-SPF field (RFC 7208 9.1)."""
+"""A result as the header field Received-SPF.  RFC 7208 9.1."""
 
 from __future__ import annotations
 
@@ -6,34 +6,51 @@ import re
 
 from mox_spf.check import Result
 
-_PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.@:]+\Z")
+# RFC 5322 3.2.3; anything else stands in quotes.
+_DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
 LINE = 78
-
-
-def _value(text: str) -> str:
-    if _PLAIN.match(text):
-        return text
-    return '"' + "".join("?" if c in '"\\' or not c.isprintable() else c for c in text)[:200] + '"'
+# Characters of one value: what a client says must not make the field endless.
+MAX_VALUE = 320
 
 
 def received_spf(result: Result, *, ip: str, mail_from: str, helo: str, receiver: str) -> bytes:
-    """The whole field, folded, with its line end."""
-    comment = "".join("?" if c in "()\\" or not c.isprintable() else c for c in result.reason)[:200]
+    """The whole field, folded, with its line end.  Never raises, whatever the client has said."""
     pairs = [
+        ("receiver", receiver),
+        ("identity", result.identity),
         ("client-ip", ip),
         ("envelope-from", mail_from),
         ("helo", helo),
-        ("receiver", receiver),
-        ("identity", result.identity),
+        # 9.1: "default" where no mechanism matched.
+        ("mechanism", result.mechanism or "default"),
     ]
-    if result.mechanism:
-        pairs.append(("mechanism", result.mechanism))
-    words = [f"({comment})", *(f"{name}={_value(value)};" for name, value in pairs)]
-    words[-1] = words[-1].rstrip(";")
-    lines = [f"Received-SPF: {result.status}"]
+    if result.problem:
+        pairs.append(("problem", result.problem))
+    words = [f"({_comment(result.reason)})", *[f"{key}={_value(value)};" for key, value in pairs]]
+    words[-1] = words[-1].removesuffix(";")
+    return _folded(f"Received-SPF: {result.status}", words).encode()
+
+
+def _value(text: str) -> str:
+    if _DOT_ATOM.match(text) and len(text) <= MAX_VALUE:
+        return text
+    return '"' + _clean(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _comment(text: str) -> str:
+    return re.sub(r"([()\\])", r"\\\1", _clean(text))
+
+
+def _clean(text: str) -> str:
+    """Without controls and lone surrogates, and no longer than MAX_VALUE."""
+    return "".join([char if char.isprintable() else "?" for char in text[:MAX_VALUE]])
+
+
+def _folded(start: str, words: list[str]) -> str:
+    lines = [start]
     for word in words:
         if len(lines[-1]) + 1 + len(word) > LINE:
-            lines.append("\t" + word)
+            lines.append(f"\t{word}")
         else:
-            lines[-1] += " " + word
-    return ("\r\n".join(lines) + "\r\n").encode("utf-8", "replace")
+            lines[-1] += f" {word}"
+    return "\r\n".join(lines) + "\r\n"
