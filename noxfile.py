@@ -1,0 +1,206 @@
+"""Everything one types here: `python3 noxfile.py SESSION`.
+
+    localserve   a mail server on this machine, to try and to develop against
+    tests        all tests, real peers included
+    lint types alone wheels      what a change must pass as well
+    fuzz bench conformance       longer looks
+
+Needs Python 3.11 and its venv module, nothing else: it makes its own tools in .nox/ and is quick the second time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+TOOLS = ROOT / ".nox" / ".tools"
+TOOLS_WANTED = ("nox>=2025.2", "uv>=0.9")
+
+
+def bootstrap(arguments: list[str]) -> int:
+    """Makes .nox/.tools with nox and uv if it is not there, and runs nox from it."""
+    if sys.version_info < (3, 11):
+        print(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}", file=sys.stderr)
+        return 2
+    nox_program = TOOLS / "bin" / "nox"
+    mark = TOOLS / "wanted"
+    wanted = "\n".join((sys.version, *TOOLS_WANTED))
+    if not nox_program.exists() or not mark.exists() or mark.read_text() != wanted:
+        try:
+            import ensurepip  # noqa: F401
+        except ImportError:
+            print("Python's venv module is incomplete here; install it (Debian and Ubuntu: apt install python3-venv)", file=sys.stderr)
+            return 2
+        print("setting up tools in .nox/ (once)", file=sys.stderr)
+        shutil.rmtree(TOOLS, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(TOOLS)], check=True)
+        subprocess.run([str(TOOLS / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", *TOOLS_WANTED], check=True)
+        mark.write_text(wanted)
+    if arguments and not arguments[0].startswith("-"):
+        session, *rest = arguments
+        arguments = ["-s", session, *(["--", *rest] if rest and rest[0] != "--" else rest)]
+    environment = {**os.environ, "PATH": f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    try:
+        return subprocess.call([str(nox_program), "-f", str(Path(__file__).resolve()), *arguments], cwd=ROOT, env=environment)
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(bootstrap(sys.argv[1:]))
+
+import nox  # noqa: E402  only nox itself gets here
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["tests"]
+PYTHON_DIRS = ("packages", "apps", "tests", "fuzz", "bench", "noxfile.py")
+# Debian's names of the real programs that the tests talk to, and a program that tells whether they are there.
+PEERS = {
+    "knot": "knotd", "knot-dnsutils": "keymgr", "unbound": "unbound", "swaks": "swaks", "msmtp": "msmtp", "postfix": "postfix",
+    "isync": "mbsync", "neomutt": "neomutt", "curl": "curl", "strace": "strace", "iproute2": "ip",
+}  # fmt: skip
+PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
+
+
+def _project_hash() -> str:
+    digest = hashlib.sha256(sys.version.encode())
+    for path in sorted([ROOT / "pyproject.toml", *ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("apps/*/pyproject.toml")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _environment(session: nox.Session, name: str, *groups: str) -> Path:
+    """A kept environment with the workspace installed editable; synced only when a pyproject.toml has changed."""
+    folder = ROOT / ".nox" / name
+    mark = folder / "synced"
+    if not mark.exists() or mark.read_text() != _project_hash():
+        flags = [flag for group in groups for flag in ("--group", group)]
+        session.run(
+            "uv", "sync", "-q", "--no-default-groups", *flags, "--python", sys.executable,
+            env={"UV_PROJECT_ENVIRONMENT": str(folder)}, external=True,
+        )  # fmt: skip
+        mark.write_text(_project_hash())
+    return folder / "bin"
+
+
+def _peers(session: nox.Session) -> None:
+    """Installs what is missing of the real programs, where apt can."""
+    sbin = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    missing = [package for package, program in PEERS.items() if shutil.which(program, path=sbin) is None]
+    if not missing:
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        session.log(f"not here: {' '.join(missing)}; tests that need them are skipped and say so")
+        return
+    session.log(f"installing {' '.join(missing)}")
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    session.run("apt-get", "update", "-qq", external=True, silent=True, success_codes=[0, 100])
+    session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True, silent=True, env=environment, success_codes=[0, 100])
+
+
+@nox.session
+def localserve(session: nox.Session) -> None:
+    """A mail server on this machine; what follows is for moxd (--data DIR, …)."""
+    bin_ = _environment(session, "serve")
+    # Not session.run: Ctrl-C is moxd's alone, and its end is ours.
+    process = subprocess.Popen([str(bin_ / "moxd"), "localserve", *session.posargs])
+    while True:
+        try:
+            code = process.wait()
+            break
+        except KeyboardInterrupt:
+            continue
+    if code not in (0, 130):
+        session.error(f"moxd ended with {code}")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test.  Arguments go to pytest."""
+    _peers(session)
+    bin_ = _environment(session, "dev", "dev", "lint", "types")
+    arguments = session.posargs or ["-n", "2", "--dist", "loadgroup", "-q"]
+    path = f"{bin_}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
+    session.run(str(bin_ / "python"), "-m", "pytest", *arguments, external=True, env={"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff, rules and format."""
+    bin_ = _environment(session, "dev", "dev", "lint", "types")
+    session.run(str(bin_ / "ruff"), "check", "--no-cache", *PYTHON_DIRS, external=True)
+    session.run(str(bin_ / "ruff"), "format", "--no-cache", "--check", *PYTHON_DIRS, external=True)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict on all sources."""
+    bin_ = _environment(session, "dev", "dev", "lint", "types")
+    sources = [str(path / "src") for path in [*PACKAGES, ROOT / "apps" / "moxd"]]
+    session.run(str(bin_ / "mypy"), "--cache-dir", str(ROOT / ".nox" / "mypy"), *sources, external=True)
+
+
+@nox.session
+def alone(session: nox.Session) -> None:
+    """Each package's tests with only that package and what it declares."""
+    wanted = session.posargs or [path.name for path in PACKAGES]
+    for package in PACKAGES:
+        folder = ROOT / "tests" / package.name.removeprefix("mox-")
+        if package.name not in wanted or not folder.is_dir():
+            continue
+        environment = ROOT / ".nox" / f"alone-{package.name}"
+        session.run("uv", "venv", "-q", "--clear", "--python", sys.executable, str(environment), external=True)
+        session.run(
+            "uv", "pip", "install", "-q", "--python", str(environment / "bin" / "python"), "-e", f"{package}[testing]",
+            "pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "lark", "pyyaml", external=True,
+        )  # fmt: skip
+        path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
+        session.run(
+            str(environment / "bin" / "python"), "-m", "pytest", "-q", "-n", "2", str(folder), external=True,
+            env={"PATH": path, "PYTHONDONTWRITEBYTECODE": "1", "MOX_ALONE": package.name},
+        )  # fmt: skip
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Builds every wheel, installs them with plain pip in an empty environment, runs each command line."""
+    dist, empty = ROOT / ".nox" / "dist", ROOT / ".nox" / "wheels"
+    shutil.rmtree(dist, ignore_errors=True)
+    shutil.rmtree(empty, ignore_errors=True)
+    session.run("uv", "build", "-q", "--all-packages", "--wheel", "-o", str(dist), external=True)
+    session.run(sys.executable, "-m", "venv", str(empty), external=True)
+    built = sorted(str(path) for path in dist.glob("*.whl"))
+    session.run(str(empty / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "--find-links", str(dist), *built, external=True)
+    for package in PACKAGES:
+        module = package.name.replace("-", "_")
+        session.run(str(empty / "bin" / "python"), "-m", module, "--help", external=True, silent=True)
+    session.run(str(empty / "bin" / "moxd"), "--help", external=True, silent=True)
+    session.log(f"{len(built)} wheels installed, every command line answers")
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """The suites of others, one line each."""
+    bin_ = _environment(session, "dev", "dev", "lint", "types")
+    session.run(str(bin_ / "python"), "-m", "pytest", "-q", "-rs", "-k", "suite", "tests", external=True)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Each fuzz target for so many seconds (default 20)."""
+    bin_ = _environment(session, "dev", "dev", "lint", "types")
+    session.run(str(bin_ / "python"), "fuzz/run.py", *session.posargs, external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """bench/NAME.py, beside its peers: `python3 noxfile.py bench way_in`."""
+    bin_ = _environment(session, "dev", "dev", "lint", "types", "bench")
+    names = session.posargs or ["way_in"]
+    for name in names:
+        path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
+        session.run(str(bin_ / "python"), f"bench/{name}.py", external=True, env={"PATH": path})
