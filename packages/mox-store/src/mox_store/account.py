@@ -203,13 +203,13 @@ class Account:
     def _show(self, tx: Transaction) -> None:
         """Our own commit, without asking the database again."""
         for mailbox, entries in tx.added_entries.items():
-            if view := self._views.get(mailbox):
+            if (view := self._views.get(mailbox)) is not None:
                 view.add(entries)
         for mailbox, changed in tx.flag_results.items():
-            if view := self._views.get(mailbox):
+            if (view := self._views.get(mailbox)) is not None:
                 view.flag(changed)
         for change in tx.changes:
-            if view := self._views.get(change.mailbox):
+            if (view := self._views.get(change.mailbox)) is not None:
                 if change.kind is Kind.EXPUNGED:
                     view.remove(change.uids)
                 view.modseq = max(view.modseq, change.modseq)
