@@ -31,9 +31,11 @@ _COMMON = (
     "Thread-Index Thread-Topic To User-Agent X-Forwarded-To X-Google-DKIM-Signature X-Google-Smtp-Source "
     "X-Gm-Message-State X-MS-Exchange-Organization-SCL X-Mailer X-Originating-IP X-Priority X-Received X-Spam-Flag "
     "X-Spam-Level X-Spam-Score X-Spam-Status"
-).split()
+)
 _NAMES = {
-    spelling.encode(): name.lower() for name in _COMMON for spelling in (name, name.lower(), name.upper(), name.title())
+    spelling.encode(): name.lower()
+    for name in _COMMON.split()
+    for spelling in (name, name.lower(), name.upper(), name.title())
 }
 
 
@@ -122,6 +124,16 @@ class Fields:
         """The first field of that name (lower case)."""
         found = (self._by_name or self._index()).get(name)
         return self[found[0]] if found else None
+
+    def text(self, name: str) -> str | None:
+        """`first(name).text`, or None; quicker."""
+        found = (self._by_name or self._index()).get(name)
+        if not found:
+            return None
+        value = self._pieces[found[0]].split(b":", 1)[1].strip(b" \t\r\n")
+        if b"\n" in value:
+            value = value.replace(b"\r\n", b"").replace(b"\n", b"")
+        return value.decode("utf-8", "surrogateescape")
 
     def count(self, name: str) -> int:
         """How many fields have that name (lower case)."""

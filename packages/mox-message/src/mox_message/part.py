@@ -1,31 +1,40 @@
 """The MIME tree of a message as offsets: nothing is copied, nothing decoded until somebody asks.
 
-One pass over the bytes finds every line that begins with "--" and looks it up among the boundaries that are open; so
-the work is linear whatever the nesting.  What is odd is noted in `defects` and never raised."""
+Every open boundary is searched for by itself, and where it comes next is remembered; so each octet is looked at once
+for each level that it is in, by `bytes.find`.  What is odd is noted in `defects` and never raised."""
 
 from __future__ import annotations
 
-import base64
-import binascii
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mox_message import transfer
+from mox_message.charsets import to_text
 from mox_message.content import Content
 from mox_message.fields import MAX_HEADER, Fields
-from mox_message.words import decoded_parameters, parameters, to_text
+from mox_message.words import decoded_parameters, parameters, without_comments
 
 # Beyond these a part is a leaf, with a defect: real mail has 5 levels and 50 parts.
 MAX_DEPTH = 30
 MAX_PARTS = 1000
 MAX_BOUNDARY = 200  # RFC 2046 5.1.1 allows 70; some write more
+MAX_PADDING = 80  # white space after a boundary
+# Octets of all headers together, and lines that begin like a boundary and are none.
+MAX_HEADERS = 4 * MAX_HEADER
+MAX_NEAR = 10_000
+MAX_TEXT = 1024 * 1024
 _WINDOW = 1024 * 1024
 _MEMORY = 4 * _WINDOW
+_NEVER = 1 << 62
 
 
 @dataclass(slots=True)
 class Part:
-    """A part: what its header says, where its bytes are.  Offsets count from the start of the message."""
+    """A part: what its header says, where its octets are.  Offsets count from the start of the message.
+
+    `lines` are counted for text and for messages, which is where IMAP tells them (RFC 9051 7.5.2); else 0."""
 
     fields: Fields
     header_start: int
@@ -33,7 +42,7 @@ class Part:
     body_end: int
     type: str = "text"
     subtype: str = "plain"
-    parameters: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()  # as written, in order; names in lower case
     disposition: str = ""
     disposition_parameters: tuple[tuple[str, str], ...] = ()
     encoding: str = "7bit"
@@ -60,11 +69,18 @@ class Part:
     @property
     def filename(self) -> str:
         """The name of an attachment, decoded; "" when it has none.  Foreign text: never a path."""
-        named = decoded_parameters(self.disposition_parameters).get("filename")
-        return named or self.parameter("name")
+        named = decoded_parameters(self.disposition_parameters).get("filename") if self.disposition_parameters else None
+        return named or decoded_parameters(self.parameters).get("name", "")
+
+    @property
+    def attachment(self) -> bool:
+        """Would a reader show this beside the text, rather than in it?"""
+        if self.disposition:
+            return self.disposition != "inline" or (bool(self.filename) and self.type != "image")
+        return self.type not in ("text", "multipart") or bool(self.filename)
 
     def parameter(self, name: str) -> str:
-        """A parameter of Content-Type, decoded; "" when it is not there."""
+        """A parameter of Content-Type, decoded; "" when it is not there.  The first of equal names counts."""
         for key, value in self.parameters:
             if key == name and "=?" not in value:
                 return value
@@ -76,14 +92,28 @@ class Part:
         while stack:
             part = stack.pop()
             yield part
-            below = part.children if part.message is None else [part.message]
-            stack.extend(reversed(below))
+            stack.extend(reversed(part.children if part.message is None else [part.message]))
+
+    def numbered(self) -> Iterator[tuple[str, Part]]:
+        """Every part that has an IMAP section number (RFC 9051 6.4.5.1), with it, in order."""
+        if self.children:
+            stack = [(str(number), child) for number, child in enumerate(self.children, 1)][::-1]
+        else:
+            stack = [("1", self)]
+        while stack:
+            number, part = stack.pop()
+            yield number, part
+            inner = part if part.message is None else part.message
+            if inner.children:
+                stack += [(f"{number}.{index}", child) for index, child in enumerate(inner.children, 1)][::-1]
+            elif part.message is not None:
+                stack.append((f"{number}.1", part.message))
 
     def find(self, path: str) -> Part | None:
         """The part with an IMAP section number such as "1.2" (RFC 9051 6.4.5.1); "" is this one."""
         part: Part | None = self
         for step in filter(None, path.split(".")):
-            if part is None or not step.isdigit():
+            if part is None or not (step.isascii() and step.isdigit() and len(step) < 10):
                 return None
             if part.message is not None:
                 part = part.message
@@ -94,58 +124,35 @@ class Part:
                 part = None
         return part
 
+    def raw(self, content: Content) -> Iterator[bytes]:
+        """The body as it is, in pieces."""
+        return content.chunks(self.body_start, self.body_end)
+
     def decoded(self, content: Content) -> Iterator[bytes]:
         """The body with its transfer encoding undone, in pieces.  Never raises for what the sender wrote."""
-        chunks = content.chunks(self.body_start, self.body_end)
-        if self.encoding == "base64":
-            return _base64(chunks)
-        if self.encoding == "quoted-printable":
-            return _quoted_printable(chunks)
-        return chunks
+        return transfer.decoded(self.encoding, content.chunks(self.body_start, self.body_end))
 
-    def text(self, content: Content, most: int = 1024 * 1024) -> str:
-        """The decoded text of a text part, at most `most` octets of it."""
-        data, size = [], 0
-        for chunk in self.decoded(content):
-            data.append(chunk[: most - size])
-            size += len(data[-1])
-            if size >= most:
+    def data(self, content: Content, max_bytes: int = MAX_TEXT) -> bytes:
+        """The first octets of `decoded`."""
+        pieces, size = [], 0
+        for chunk in transfer.decoded(self.encoding, content.chunks(self.body_start, self.body_end, max_bytes + 4096)):
+            pieces.append(chunk)
+            size += len(chunk)
+            if size >= max_bytes:
                 break
-        return to_text(b"".join(data), self.parameter("charset") or "utf-8")
+        return b"".join(pieces)[:max_bytes]
+
+    def text(self, content: Content, max_bytes: int = MAX_TEXT) -> str:
+        """The decoded text of a text part, of at most `max_bytes` octets; what does not decode is replaced."""
+        return to_text(self.data(content, max_bytes), self.parameter("charset"))
 
 
-def _base64(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    held = b""
-    for chunk in chunks:
-        held += chunk.translate(None, b" \t\r\n")
-        whole = len(held) // 4 * 4
-        if whole:
-            yield _unbase64(held[:whole])
-            held = held[whole:]
-    if held:
-        yield _unbase64(held + b"=" * (-len(held) % 4))
-
-
-def _unbase64(data: bytes) -> bytes:
-    try:
-        return base64.b64decode(data)
-    except (binascii.Error, ValueError):
-        return b""
-
-
-def _quoted_printable(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    held = b""
-    for chunk in chunks:
-        held += chunk
-        # Whole lines; a line without end is cut where no escape is open.
-        end = held.rfind(b"\n") + 1
-        if not end and len(held) > 4096:
-            end = len(held) - 3
-        if end:
-            yield binascii.a2b_qp(held[:end])
-            held = held[end:]
-    if held:
-        yield binascii.a2b_qp(held)
+def parse(content: Content) -> Part:
+    """The tree of a message.  Linear in its size; messages of more than a few MB are read through a window.  Raises
+    OSError only, when a file cannot be read."""
+    source: _Source = _Memory(content.read()) if content.size <= _MEMORY else _Windowed(content)
+    part, _ = _Parser(source).entity(0, 0, "text", "plain")
+    return part
 
 
 class _Source(Protocol):
@@ -153,28 +160,30 @@ class _Source(Protocol):
 
     def find(self, what: bytes, start: int, stop: int) -> int: ...
     def slice(self, start: int, stop: int) -> bytes: ...
-    def count(self, start: int, stop: int) -> int: ...
+    def count_lines(self, start: int, stop: int) -> int: ...
+    def fields(self, start: int, stop: int) -> Fields: ...
 
 
 class _Memory:
-    """A message that is small enough to look at whole."""
+    """A message that is small enough to be held whole."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.size = len(data)
-
-    def find(self, what: bytes, start: int, stop: int) -> int:
-        return self._data.find(what, start, stop)
+        self.find = data.find
 
     def slice(self, start: int, stop: int) -> bytes:
         return self._data[start:stop]
 
-    def count(self, start: int, stop: int) -> int:
+    def count_lines(self, start: int, stop: int) -> int:
         return self._data.count(b"\n", start, stop)
+
+    def fields(self, start: int, stop: int) -> Fields:
+        return Fields.parse(self._data, start, stop)
 
 
 class _Windowed:
-    """A message on disk, seen through a window that moves forward."""
+    """A message on disk, seen through a window."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
@@ -182,199 +191,201 @@ class _Windowed:
         self._at = 0
         self._window = b""
 
-    def _look(self, start: int) -> None:
-        if not self._at <= start < self._at + len(self._window) - 4096 or not self._window:
-            self._at, self._window = start, self._content.read(start, start + _WINDOW)
-
     def find(self, what: bytes, start: int, stop: int) -> int:
-        while start < stop:
-            self._look(start)
+        while start + len(what) <= stop:
+            if not self._at <= start <= self._at + len(self._window) - len(what):
+                self._at, self._window = start, self._content.read(start, start + _WINDOW)
+                if len(self._window) < len(what):
+                    return -1
             end = self._at + len(self._window)
             found = self._window.find(what, start - self._at, min(stop, end) - self._at)
             if found >= 0:
                 return self._at + found
-            if end >= stop:
-                return -1
-            start = max(start + 1, end - len(what) + 1)
-            self._window = b""
+            start = end - len(what) + 1
         return -1
 
     def slice(self, start: int, stop: int) -> bytes:
-        end = self._at + len(self._window)
-        if self._at <= start and stop <= end:
+        if self._at <= start and stop <= self._at + len(self._window):
             return self._window[start - self._at : stop - self._at]
         return self._content.read(start, stop)
 
-    def count(self, start: int, stop: int) -> int:
+    def count_lines(self, start: int, stop: int) -> int:
         return sum(chunk.count(b"\n") for chunk in self._content.chunks(start, stop, _WINDOW))
 
+    def fields(self, start: int, stop: int) -> Fields:
+        for most in (16 * 1024, MAX_HEADER + 1):
+            data = self.slice(start, min(stop, start + most))
+            fields = Fields.parse(data, base=start)
+            if fields.closed or start + len(data) >= stop:
+                break
+        return fields
 
-@dataclass(slots=True)
-class _Delimiter:
-    """A boundary line: where it begins (its line end before belongs to it), where it ends, whose it is."""
 
-    start: int
-    end: int
-    level: int
-    close: bool
+class _Boundary:
+    """A boundary whose multipart is open, and its next line: where its line end before is, where the line ends."""
+
+    __slots__ = ("at", "close", "end", "needle", "start")
+
+    def __init__(self, text: bytes) -> None:
+        self.needle = b"\n--" + text
+        self.at = -1  # the LF before the line; _NEVER when there is none before the boundaries around it
+        self.start = 0  # where the body before it ends: the CRLF belongs to the boundary (RFC 2046 5.1.1)
+        self.end = 0
+        self.close = False
 
 
 class _Parser:
     def __init__(self, source: _Source) -> None:
         self._source = source
-        self._levels: dict[bytes, int] = {}  # open boundary -> its level
+        self._open: list[_Boundary] = []
         self._parts = 0
+        self._headers = 0
+        self._near = 0
 
-    def _next(self, at: int, stop: int | None = None) -> _Delimiter | None:
-        """The next line that is an open boundary, from `at` (the start of a line) to `stop`."""
-        source, levels = self._source, self._levels
-        limit = source.size if stop is None else stop
-        if not levels:
-            return None
-        # The line at `at` itself has no line end of its part before it.
-        position = at - 1
-        first = True
-        while True:
-            if first and source.slice(at, at + 2) == b"--":
-                found = position
-            else:
-                found = source.find(b"\n--", at if first else position + 1, limit)
-            first = False
-            if found < 0:
-                return None
-            text_at = found + 3
-            line = source.slice(text_at, text_at + MAX_BOUNDARY + 80)
-            newline = line.find(b"\n")
-            text = (line if newline < 0 else line[:newline]).rstrip(b" \t\r")
-            level, close = levels.get(text, -1), False
-            if level < 0 and text.endswith(b"--"):
-                level, close = levels.get(text[:-2], -1), True
-            if level >= 0:
-                end = text_at + newline + 1 if newline >= 0 else min(source.size, text_at + len(line))
-                start = found if found >= at else at
-                if found > at and source.slice(found - 1, found) == b"\r":
-                    start = found - 1
-                return _Delimiter(start, end, level, close)
-            position = found
+    def _full(self) -> bool:
+        return self._parts >= MAX_PARTS or self._headers >= MAX_HEADERS
 
-    def entity(self, start: int, depth: int, default: str = "text/plain") -> tuple[Part, _Delimiter | None]:
-        """A part that starts with its header at `start`; and the delimiter that ended it (None: the end)."""
+    def _next(self, at: int) -> _Boundary | None:
+        """The open boundary whose line comes first at or after `at`, the start of a line; None when none does."""
+        limit, first = self._source.size, None
+        for boundary in self._open:
+            # One that is not found before those around it is not looked for again: it ends with them.
+            if boundary.at < at - 1:
+                self._search(boundary, at - 1, limit)
+            if boundary.at < limit:
+                limit, first = boundary.at, boundary
+        return first
+
+    def _search(self, boundary: _Boundary, position: int, limit: int) -> None:
+        source, needle = self._source, boundary.needle
+        boundary.at = _NEVER
+        while (found := source.find(needle, position, limit)) >= 0:
+            after = found + len(needle)
+            line, newline, _ = source.slice(after, after + MAX_PADDING).partition(b"\n")
+            padding = line.rstrip(b" \t\r")
+            # Deviation RFC 2046 5.1.1: the whole line must be the boundary, not begin with it; many programs name the
+            # boundary of a part within after the one around it.
+            if (newline or after + len(line) == source.size) and padding in (b"", b"--"):
+                boundary.at, boundary.end = found, after + len(line) + len(newline)
+                boundary.close = padding != b""
+                boundary.start = found - 1 if found and source.slice(found - 1, found) == b"\r" else found
+                return
+            self._near += 1
+            if self._near > MAX_NEAR:
+                return
+            position = found + 1
+
+    def entity(self, start: int, depth: int, main: str, sub: str) -> tuple[Part, _Boundary | None]:
+        """A part whose header is at `start`, of this type if it names none; and the boundary that ended it."""
         source = self._source
+        following = self._next(start) if self._open else None
+        stop = source.size if following is None else following.at + 1
+        fields = source.fields(start, stop)
         self._parts += 1
-        head = source.slice(start, start + 16384)
-        fields = Fields.parse(head)
-        if fields.end >= len(head) and start + len(head) < source.size:
-            head = source.slice(start, start + MAX_HEADER + 1)
-            fields = Fields.parse(head)
-        body = start + fields.end
-        part = Part(fields, start, body, body)
+        self._headers += fields.end - start
+        part = Part(fields, start, fields.end, stop, main, sub)
         part.defects.extend(fields.defects)
-        # A boundary inside the header ends the part before its body began.
-        early = self._next(start, body) if self._levels else None
-        if early is not None:
-            part.fields = fields = Fields.parse(source.slice(start, early.start))
-            part.body_start = part.body_end = early.start
-            part.defects.append("the header runs into a boundary")
-            _describe(part, default)
-            return part, early
-        _describe(part, default)
-        ended = self._body(part, depth)
+        _describe(part)
+        if not fields.closed and not fields.truncated and following is not None:
+            part.body_start = part.body_end = fields.end
+            return part, following
+        part.body_end = source.size if following is None else max(following.start, fields.end)
+        if part.type == "multipart" or part.type == "message":
+            following = self._inner(part, depth, following)
         if part.type == "text" or part.type == "message":
-            part.lines = source.count(part.body_start, part.body_end)
-        return part, ended
+            part.lines = source.count_lines(part.body_start, part.body_end)
+        return part, following
 
-    def _body(self, part: Part, depth: int) -> _Delimiter | None:
-        if depth >= MAX_DEPTH or self._parts >= MAX_PARTS:
-            if part.type == "multipart" or part.media_type in ("message/rfc822", "message/global"):
-                part.defects.append("nested too deep or too many parts; not looked into")
-        elif part.type == "multipart":
-            boundary = part.parameter("boundary").encode("utf-8", "surrogateescape").rstrip()
-            if boundary and len(boundary) <= MAX_BOUNDARY and boundary not in self._levels:
-                return self._multipart(part, boundary, depth)
-            part.defects.append("multipart without a usable boundary")
-        elif part.media_type in ("message/rfc822", "message/global") and part.encoding in ("7bit", "8bit", "binary"):
-            part.message, ended = self.entity(part.body_start, depth + 1)
+    def _inner(self, part: Part, depth: int, following: _Boundary | None) -> _Boundary | None:
+        if part.type == "message" and part.subtype not in ("rfc822", "global"):
+            return following
+        if part.encoding not in ("7bit", "8bit", "binary"):
+            # RFC 2046 5.2.1, 5.1: these must not be encoded.  A multipart is read as if it were not, as all do.
+            part.defects.append(f"{part.media_type} in {part.encoding[:40]}")
+            if part.type == "message":
+                return following
+        if depth >= MAX_DEPTH or self._full():
+            part.defects.append("nested too deep or too many parts; not looked into")
+            return following
+        if part.type == "message":
+            part.message, following = self.entity(part.body_start, depth + 1, "text", "plain")
             part.body_end = part.message.body_end
-            return ended
-        found = self._next(part.body_start)
-        part.body_end = found.start if found is not None else self._source.size
-        return found
+            return following
+        text = part.parameter("boundary").rstrip().encode("utf-8", "surrogateescape")
+        if not text or len(text) > MAX_BOUNDARY or b"\n" in text:
+            part.defects.append("multipart without a usable boundary")
+            return following
+        boundary = _Boundary(text)
+        if any(boundary.needle == other.needle for other in self._open):
+            part.defects.append("the boundary of a multipart around this one; not looked into")
+            return following
+        return self._multipart(part, boundary, depth)
 
-    def _multipart(self, part: Part, boundary: bytes, depth: int) -> _Delimiter | None:
-        level = len(self._levels)
-        self._levels[boundary] = level
-        default = "message/rfc822" if part.subtype == "digest" else "text/plain"
-        at = part.body_start
-        found = self._next(at)
-        while found is not None and found.level == level and not found.close:
-            if self._parts >= MAX_PARTS:
+    def _multipart(self, part: Part, boundary: _Boundary, depth: int) -> _Boundary | None:
+        main, sub = ("message", "rfc822") if part.subtype == "digest" else ("text", "plain")
+        self._open.append(boundary)
+        following = self._next(part.body_start)
+        while following is boundary and not boundary.close:
+            if self._full():
                 part.defects.append("too many parts; the rest is left out")
-                while found is not None and found.level == level and not found.close:
-                    found = self._next(found.end)
                 break
-            child, found = self.entity(found.end, depth + 1, default)
+            child, following = self.entity(boundary.end, depth + 1, main, sub)
             part.children.append(child)
-        del self._levels[boundary]
+        self._open.pop()
         if not part.children:
             part.defects.append("multipart without parts")
-        if found is not None and found.level == level:  # closed properly; an epilogue may follow
-            found = self._next(found.end)
-        else:
+        if following is not boundary:
             part.defects.append("multipart is not closed")
-        part.body_end = found.start if found is not None else self._source.size
-        return found
+        elif self._open:  # what follows belongs to nobody, up to a boundary of those around
+            following = self._next(boundary.end)
+        else:
+            following = None
+        if self._near > MAX_NEAR:
+            part.defects.append("too many lines that begin like a boundary")
+        part.body_end = self._source.size if following is None else max(following.start, part.body_start)
+        return following
 
 
-def _describe(part: Part, default: str) -> None:
+_TYPE = re.compile(r"([!#$%&'*+.0-9A-Z^_`a-z{|}~-]+)[ \t]*/[ \t]*([!#$%&'*+.0-9A-Z^_`a-z{|}~-]+)[ \t]*(;)?")
+
+
+def _describe(part: Part) -> None:
     """Reads the MIME fields of a part's header (RFC 2045, 2183, 3282, 2557, 1864)."""
-    fields = part.fields
-    part.type, _, part.subtype = default.partition("/")
-    if (found := fields.first("content-type")) is not None:
-        _content_type(part, found.text)
-    if (found := fields.first("content-transfer-encoding")) is not None:
-        part.encoding = found.text.partition("(")[0].strip(' \t;"').lower() or "7bit"
-    if (found := fields.first("content-disposition")) is not None:
-        value = found.text
-        part.disposition = value.partition(";")[0].partition("(")[0].strip().lower()
+    text = part.fields.text
+    if (value := text("content-type")) is not None:
+        _content_type(part, value)
+    if (value := text("content-transfer-encoding")) is not None:
+        part.encoding = _word(value) or "7bit"
+    if (value := text("content-disposition")) is not None:
+        part.disposition = _word(value)
         part.disposition_parameters = parameters(value)
-    if (found := fields.first("content-id")) is not None:
-        part.id = found.text
-    if (found := fields.first("content-description")) is not None:
-        part.description = found.text
-    if (found := fields.first("content-md5")) is not None:
-        part.md5 = found.text
-    if (found := fields.first("content-location")) is not None:
-        part.location = found.text
-    if (found := fields.first("content-language")) is not None:
-        part.language = tuple(word.strip() for word in found.text.split(",") if word.strip())
+    part.id = text("content-id") or ""
+    part.description = text("content-description") or ""
+    part.md5 = text("content-md5") or ""
+    part.location = text("content-location") or ""
+    if (value := text("content-language")) is not None:
+        part.language = tuple(word for word in (piece.strip() for piece in value.split(",")) if word)
+    for name in ("content-type", "content-transfer-encoding", "content-disposition"):
+        if part.fields.count(name) > 1:
+            part.defects.append(f"{name} is there more than once; the first counts")
+
+
+def _word(value: str) -> str:
+    """The one word of a field, in lower case, without comments and parameters."""
+    return value.partition(";")[0].partition("(")[0].strip(' \t"').lower()
 
 
 def _content_type(part: Part, value: str) -> None:
-    head = value.partition(";")[0]
-    if "(" in head:
-        head = head.partition("(")[0]
-    main, slash, sub = head.strip().lower().partition("/")
-    main, sub = main.strip(), sub.strip()
-    if not slash or not _token(main) or not _token(sub):
+    if "(" in value:
+        value = without_comments(value).strip()
+    match = _TYPE.match(value)
+    if match is None:
         # RFC 2045 5.2: what cannot be understood is text/plain.
         part.defects.append("Content-Type cannot be understood")
         part.type, part.subtype = "text", "plain"
         return
-    part.type, part.subtype = main, sub
-    if ";" in value:
+    part.type, part.subtype = match[1].lower(), match[2].lower()
+    if match[3]:
         part.parameters = parameters(value)
-
-
-_TOKEN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`{|}~")
-
-
-def _token(text: str) -> bool:
-    return bool(text) and set(text) <= _TOKEN
-
-
-def parse(content: Content) -> Part:
-    """The tree of a message.  Linear in its size; messages above a few MB are read through a window.  Raises OSError
-    only, when a file cannot be read."""
-    source: _Source = _Memory(content.read()) if content.size <= _MEMORY else _Windowed(content)
-    part, _ = _Parser(source).entity(0, 0)
-    return part
+    elif match.end() < len(value):
+        part.defects.append("text after the type in Content-Type")

@@ -4,200 +4,224 @@ from __future__ import annotations
 
 import base64
 import binascii
-import codecs
 import re
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
+
+from mox_message.charsets import to_text
 
 # Of one field: beyond it words stay as they are, so that decoding a header is bounded.
 MAX_WORDS = 2000
 MAX_PARAMETERS = 100
 MAX_VALUE = 64 * 1024
+# RFC 2047 2: a word has at most 75 characters.
+MAX_WORD = 75
 
-_WORD = re.compile(r"=\?([^\s?*]{1,40})(?:\*[^\s?]{0,20})?\?([BbQq])\?([^\s?]{0,2000})\?=")
-_BETWEEN = re.compile(r"(\?=)[ \t\r\n]+(?==\?)")
-
-
-def charset(name: str) -> str:
-    """A codec that Python has for a charset name; latin-1 for what it has not."""
-    folded = name.strip("\"' ").lower()
-    # What is labelled ASCII and is not, is most often UTF-8 today.
-    if folded in ("us-ascii", "ascii", "", "unknown-8bit", "default", "utf8", "x-unknown"):
-        return "utf-8"
-    if folded in ("iso-8859-1", "latin1"):
-        return "cp1252"  # a superset in practice (WHATWG Encoding)
-    if folded in ("gb2312", "gbk", "x-gbk"):
-        return "gb18030"
-    if folded in ("ks_c_5601-1987", "euc-kr"):
-        return "cp949"
-    try:
-        info = codecs.lookup(folded)
-    except (LookupError, ValueError, UnicodeError):
-        return "latin-1"
-    # Codecs such as zlib or rot13 are no charsets.
-    return (
-        info.name
-        if getattr(info, "_is_text_encoding", True)
-        and info.name not in ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
-        else "latin-1"
-    )
-
-
-def to_text(data: bytes, charset_name: str) -> str:
-    """Bytes as text; what does not decode is replaced."""
-    try:
-        return data.decode(charset(charset_name), "replace")
-    except (UnicodeError, LookupError, ValueError):
-        return data.decode("latin-1")
-
-
-def _decoded(match: re.Match[str]) -> bytes | None:
-    kind, text = match[2], match[3]
-    try:
-        if kind in "Bb":
-            return base64.b64decode(text + "=" * (-len(text) % 4))
-        return binascii.a2b_qp(text.replace("_", " ").encode("ascii"), header=False)
-    except (binascii.Error, ValueError):
-        return None
+# Quirk long-word: words longer than 75 characters, and with spaces inside; many write them.
+_WORD = re.compile(r"=\?([^\s?*]{1,40})(?:\*[^\s?]{0,20})?\?([BbQq])\?([^?]{0,4000})\?=")
 
 
 def decode(text: str) -> str:
-    """Text of a header field with its encoded words decoded; neighbours of one charset are joined before decoding."""
+    """Text of a header field with its encoded words decoded.  White space between words is none; neighbours of one
+    charset are joined before decoding, because some cut characters (against RFC 2047 5).  Never raises."""
     if "=?" not in text:
-        return _repaired(text)
-    text = _BETWEEN.sub(r"\1", text)
+        return text if text.isascii() else _repaired(text)
     parts: list[str] = []
-    held, held_charset = b"", ""
+    held: list[bytes] = []
+    charset = ""
     at = 0
     for number, match in enumerate(_WORD.finditer(text)):
-        data = _decoded(match) if number < MAX_WORDS else None
+        data = _decoded(match[2], match[3]) if number < MAX_WORDS else None
         if data is None:
             continue
         gap = text[at : match.start()]
-        if held and (gap or held_charset != match[1].lower()):
-            parts.append(to_text(held, held_charset))
-            held = b""
-        parts.append(_repaired(gap))
-        held, held_charset = held + data, match[1].lower()
+        if held and (match[1] != charset or (not gap.isspace() and gap)):
+            parts.append(to_text(b"".join(held), charset))
+            held.clear()
+        if not at or (gap and not gap.isspace()):
+            parts.append(_repaired(gap))
+        held.append(data)
+        charset = match[1]
         at = match.end()
     if held:
-        parts.append(to_text(held, held_charset))
+        parts.append(to_text(b"".join(held), charset))
     parts.append(_repaired(text[at:]))
     return "".join(parts)
 
 
+def _decoded(kind: str, text: str) -> bytes | None:
+    try:
+        if kind in "Bb":
+            return base64.b64decode(text + "=" * (-len(text) % 4))
+        return binascii.a2b_qp(text.replace("_", " ").encode("utf-8", "surrogateescape"))
+    except (binascii.Error, ValueError):
+        return None
+
+
 def _repaired(text: str) -> str:
-    """Text that came as raw bytes: UTF-8 was tried, so what is left is most likely Windows-1252."""
-    if text.isascii() or not any(0xDC80 <= ord(c) <= 0xDCFF for c in text):
-        return text
-    return text.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    """Text that came as raw octets: UTF-8 was tried, so what is left is most likely Windows-1252."""
+    return text if text.isascii() else text.translate(_SURROGATES)
+
+
+_SURROGATES = {0xDC00 + octet: bytes([octet]).decode("cp1252", "replace") for octet in range(128, 256)}
 
 
 def encode(text: str) -> str:
-    """`text` for an unstructured field: itself if it is ASCII, else encoded words of at most 75 characters."""
-    if text.isascii() and "=?" not in text and text.isprintable():
+    """`text` for an unstructured field or a phrase: itself if it is printable ASCII, else encoded words of at most 75
+    characters with a space between, in whichever of B and Q is shorter."""
+    if text.isascii() and text.isprintable() and "=?" not in text:
         return text
+    data = text.encode("utf-8", "replace")
+    quoted = _q(data)
+    as_q = len(quoted) <= (len(data) + 2) // 3 * 4
+    room = MAX_WORD - len("=?utf-8?q??=")
     words: list[str] = []
-    held = b""
+    held, size = b"", 0
     for character in text:
-        data = character.encode("utf-8", "replace")
-        # 75 less "=?utf-8?B?" and "?=" leaves 63 characters: 45 bytes.
-        if len(held) + len(data) > 45:
-            words.append(base64.b64encode(held).decode())
-            held = b""
-        held += data
-    words.append(base64.b64encode(held).decode())
-    return " ".join(f"=?utf-8?B?{word}?=" for word in words)
+        octets = character.encode("utf-8", "replace")
+        more = len(_q(octets)) if as_q else len(octets)
+        if size + more > (room if as_q else room // 4 * 3):
+            words.append(_word(held, as_q))
+            held, size = b"", 0
+        held += octets
+        size += more
+    words.append(_word(held, as_q))
+    return " ".join(words)
 
 
-_TOKEN_END = re.compile(r"""[\s;=()<>@,:\\"/\[\]?]""")
+# RFC 2047 5 (3): what may stand in a word wherever it is used.
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_Q = ["_" if octet == 32 else chr(octet) if octet in _PLAIN else f"={octet:02X}" for octet in range(256)]
+
+
+def _q(data: bytes) -> str:
+    return "".join([_Q[octet] for octet in data])
+
+
+def _word(data: bytes, as_q: bool) -> str:
+    return f"=?utf-8?q?{_q(data)}?=" if as_q else f"=?utf-8?b?{base64.b64encode(data).decode()}?="
+
+
+# Parameters.  Quirk lost-semicolon: the next "name=" begins a parameter, with or without a semicolon before it.  Quirk
+# bare-spaces: an unquoted value may have spaces.
+_PARAMETER = re.compile(
+    r'([^\s;="]+)\s*='
+    r'(?:\s*"([^"\\]*(?:\\.[^"\\]*)*)"?|\s*([^\s;]+(?:[ \t]+(?![^\s;="]+[ \t]*=)[^\s;]+)*))?',
+    re.DOTALL,
+)
+_BETWEEN = re.compile(r"[;\s]*")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def parameters(text: str) -> tuple[tuple[str, str], ...]:
-    """`; name=value; …` as (name in lower case, value) pairs in order, quotes and comments undone.  Never raises."""
+    """`…; name=value; …` as (name in lower case, value) pairs in order, quotes and comments undone; see
+    `decoded_parameters` for what they mean.  Never raises."""
+    at = text.find(";")
+    if at < 0:
+        return ()
+    text = text[:MAX_VALUE]
+    if "(" in text:
+        text = without_comments(text)
+        at = text.find(";")
     found: list[tuple[str, str]] = []
-    at, end = 0, min(len(text), MAX_VALUE)
-    while at < end and len(found) < MAX_PARAMETERS:
-        at = text.find(";", at, end)
-        if at < 0:
-            break
-        at = _space(text, at + 1)
-        stop = at
-        while stop < end and text[stop] not in '=; \t\r\n("':
-            stop += 1
-        name = text[at:stop].lower()
-        at = _space(text, stop)
-        if at >= end or text[at] != "=" or not name:
-            at = stop
-            if at < end and text[at] != ";":
-                at += 1
+    while 0 <= at < len(text) and len(found) < MAX_PARAMETERS:
+        at = _after(text, at)
+        match = _PARAMETER.match(text, at)
+        if match is None:
+            at = text.find(";", at)
             continue
-        value, at = _value(text, _space(text, at + 1), end)
-        found.append((name, value))
+        name, quoted, bare = match.groups()
+        if quoted is not None:
+            found.append((name.lower(), _ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted))
+        elif bare is not None:
+            found.append((name.lower(), bare))
+        at = match.end()
     return tuple(found)
 
 
-def _value(text: str, at: int, end: int) -> tuple[str, int]:
-    if at < end and text[at] == '"':
-        out: list[str] = []
-        at += 1
-        while at < end and text[at] != '"':
-            if text[at] == "\\" and at + 1 < end:
-                at += 1
-            out.append(text[at])
-            at += 1
-        return "".join(out), at + 1
-    stop = at
-    while stop < end and text[stop] not in "; \t\r\n(":
-        stop += 1
-    return text[at:stop], stop
+def _after(text: str, at: int) -> int:
+    """Behind white space and semicolons."""
+    match = _BETWEEN.match(text, at)
+    return match.end() if match is not None else at
 
 
-def _space(text: str, at: int) -> int:
-    """Past white space and comments."""
-    depth = 0
-    while at < len(text):
-        character = text[at]
-        if depth and character == "\\":
-            at += 1
-        elif character == "(":
+def without_comments(text: str) -> str:
+    """`text` with a space for every comment (RFC 5322 3.2.2); quoted strings stay as they are.  Linear."""
+    out: list[str] = []
+    depth, quoted, start, at = 0, False, 0, 0
+    for match in _COMMENT_MARK.finditer(text):
+        mark, at = match[0], match.start()
+        if mark == '"':
+            quoted = not quoted if not depth else quoted
+        elif quoted or len(mark) == 2:
+            continue
+        elif mark == "(":
+            if not depth:
+                out.append(text[start:at])
             depth += 1
-        elif character == ")" and depth:
+        elif depth:
             depth -= 1
-        elif not depth and character not in " \t\r\n":
-            break
-        at += 1
-    return at
+            start = at + 1
+    if not depth:
+        out.append(text[start:])
+    return " ".join(out)
+
+
+_COMMENT_MARK = re.compile(r'["()]|\\.', re.DOTALL)
 
 
 def decoded_parameters(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    """Parameters with continuations joined and charsets decoded (RFC 2231), and with encoded words, which are not
-    allowed there and common, decoded too.  The first of equal names counts."""
+    """Parameters with continuations joined and charsets decoded (RFC 2231 3, 4), and with encoded words, which are not
+    allowed there and common, decoded too.  The first of equal names counts; `name*` before `name`."""
     plain: dict[str, str] = {}
     pieces: dict[str, dict[int, tuple[str, bool]]] = {}
     for name, value in pairs:
         base, star, number = name.partition("*")
         if not star:
             plain.setdefault(name, decode(value))
-        elif number == "":
-            pieces.setdefault(base, {}).setdefault(0, (value, True))
-        else:
-            coded = number.endswith("*")
-            digits = number.removesuffix("*")
-            if digits.isascii() and digits.isdigit() and len(digits) < 4:
-                pieces.setdefault(base, {}).setdefault(int(digits), (value, coded))
+            continue
+        coded = number == "" or number.endswith("*")
+        digits = number.removesuffix("*") or "0"
+        if base and digits.isascii() and digits.isdigit() and len(digits) < 4:
+            pieces.setdefault(base, {}).setdefault(int(digits), (value, coded))
     for base, numbered in pieces.items():
-        plain[base] = _joined(numbered)
+        if 0 in numbered:
+            plain[base] = _joined(numbered)
     return plain
 
 
 def _joined(numbered: dict[int, tuple[str, bool]]) -> str:
-    data, name = b"", ""
+    data, charset = b"", ""
     for index in range(len(numbered)):
         if index not in numbered:
             break
         value, coded = numbered[index]
         if index == 0 and coded and value.count("'") >= 2:
-            name, _, value = value.split("'", 2)
+            charset, _, value = value.split("'", 2)
         raw = value.encode("utf-8", "surrogateescape")
         data += unquote_to_bytes(raw) if coded else raw
-    return to_text(data, name or "utf-8")
+    return to_text(data, charset)
+
+
+_TOKEN = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+\Z")  # RFC 2045 5.1
+_ROOM = 60
+
+
+def parameter(name: str, value: str) -> list[str]:
+    """`name=value` as one or more parameters to be joined with "; " (RFC 2231): a token or quoted string for ASCII,
+    UTF-8 in percent escapes for the rest, in pieces when it is long."""
+    if value.isascii() and value.isprintable() and len(value) <= _ROOM:
+        if _TOKEN.match(value):
+            return [f"{name}={value}"]
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return [f'{name}="{escaped}"']
+    escapes = [quote(character.encode("utf-8", "replace"), safe="!#$&+-.^_`|~") for character in value]
+    pieces, held = [], "utf-8''"
+    for escape in escapes:
+        if len(held) + len(escape) > _ROOM:
+            pieces.append(held)
+            held = ""
+        held += escape
+    pieces.append(held)
+    if len(pieces) == 1:
+        return [f"{name}*={held}"]
+    return [f"{name}*{index}*={piece}" for index, piece in enumerate(pieces)]
