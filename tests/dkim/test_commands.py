@@ -84,6 +84,16 @@ def test_lookup(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lookup", "x", "example.org", "--zone", str(made / "bad")]) == 75
 
 
+def test_arc(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zone = ["--zone", str(made / "zone")]
+    assert main(["arc", str(made / "m.eml"), *zone]) == 0
+    assert capsys.readouterr().out == "arc=none: no ARC set\n"
+    (made / "odd.eml").write_bytes(b"ARC-Seal: i=1; cv=none\n" + MESSAGE)
+    assert main(["arc", str(made / "odd.eml"), *zone]) == 1
+    assert main(["arc", str(made / "odd.eml"), "--json", *zone]) == 1
+    assert '"status": "fail"' in capsys.readouterr().out
+
+
 def test_a_missing_file_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "/nonexistent/x.eml"]) == 2
     assert "No such file" in capsys.readouterr().err

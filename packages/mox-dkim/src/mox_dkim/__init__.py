@@ -7,11 +7,13 @@
     sign.py        message and key -> field
     verify.py      message -> one Lookup a signature, the body hashed once
     policy.py      which signatures count
+    arc.py         the chain of those who passed it on: verify and seal (RFC 8617)
     aio.py         verify with a resolver, waiting or blocking
 
 Not here: what a signature is worth.  Whether its domain is the author's, DMARC says; whether it is welcome, history."""
 
-from mox_dkim.aio import settle, settle_sync, verify, verify_sync
+from mox_dkim.aio import settle, settle_sync, verify, verify_chain, verify_chain_sync, verify_sync
+from mox_dkim.arc import Chain, ChainStatus, Hop, Sealer, plan_verify_chain
 from mox_dkim.canonical import Form
 from mox_dkim.key import KeyType, PrivateKey, PublicKey, SigningKey, UnusableKey, generate, load_key
 from mox_dkim.policy import BodyLength, Policy
@@ -24,7 +26,10 @@ __all__ = [
     "Algorithm",
     "BodyLength",
     "CannotSign",
+    "Chain",
+    "ChainStatus",
     "Form",
+    "Hop",
     "KeyRecord",
     "KeyRecordSyntaxError",
     "KeyType",
@@ -32,6 +37,7 @@ __all__ = [
     "PrivateKey",
     "PublicKey",
     "Result",
+    "Sealer",
     "Signature",
     "SignatureSyntaxError",
     "Signer",
@@ -42,9 +48,12 @@ __all__ = [
     "generate",
     "load_key",
     "plan_verify",
+    "plan_verify_chain",
     "settle",
     "settle_sync",
     "sign",
     "verify",
+    "verify_chain",
+    "verify_chain_sync",
     "verify_sync",
 ]

@@ -1,4 +1,4 @@
-"""The command line: python -m mox_dkim verify | sign | keygen | txt | lookup."""
+"""The command line: python -m mox_dkim verify | arc | sign | keygen | txt | lookup."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--strict", action="store_true", help="no l= tag, and Subject must be signed")
     verify.set_defaults(run=_verify)
 
+    arc = commands.add_parser("arc", help="check the ARC chain of a message; 0 if it holds or there is none, 1 if not")
+    arc.add_argument("message", nargs="?", default="-", help="a file, or - for standard input")
+    arc.set_defaults(run=_arc)
+
     sign = commands.add_parser("sign", help="write the DKIM-Signature field for a message")
     sign.add_argument("message", nargs="?", default="-", help="a file, or - for standard input")
     sign.add_argument("--key", required=True, metavar="FILE", help="private key, PEM")
@@ -64,12 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     lookup.add_argument("domain")
     lookup.set_defaults(run=_lookup)
 
-    for command in (verify, sign):
+    for command in (verify, arc, sign):
         command.add_argument("--exact", action="store_true", help="leave line ends as they are (else LF becomes CRLF)")
-    for command in (verify, lookup):
+    for command in (verify, arc, lookup):
         command.add_argument("--zone", metavar="FILE", help="DNS answers from a file, lines of NAME TYPE VALUE")
         command.add_argument("--json", action="store_true", help="for programs")
-    verify.add_argument("--explain", action="store_true", help="what was looked at, and why it ended so")
+    for command in (verify, arc):
+        command.add_argument("--explain", action="store_true", help="what was looked at, and why it ended so")
     return parser
 
 
@@ -90,6 +95,17 @@ def _verify(options: argparse.Namespace) -> int:
     if Status.PASS in statuses:
         return GOOD
     return LATER if Status.TEMPERROR in statuses else BAD
+
+
+def _arc(options: argparse.Namespace) -> int:
+    from mox_dkim import ChainStatus, verify_chain_sync
+
+    chain = verify_chain_sync(_message(options), _resolver(options))
+    if options.json:
+        print(json.dumps(chain.to_dict(), indent=1))
+    else:
+        print(chain.explain() if options.explain else f"arc={chain.status}: {chain.reason}")
+    return {ChainStatus.FAIL: BAD, ChainStatus.TEMPERROR: LATER}.get(chain.status, GOOD)
 
 
 def _sign(options: argparse.Namespace) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mox_dkim.arc import Chain, plan_verify_chain
 from mox_dkim.policy import DEFAULT, Policy
 from mox_dkim.verify import Result, plan_verify
-from mox_dns import Lookup, run_blocking, run_together
+from mox_dns import Lookup, run, run_blocking, run_together
 from mox_message import Content, Fields
 from mox_message.fields import MAX_HEADER
 
@@ -54,6 +55,18 @@ def settle_sync(plans: Sequence[Lookup[Result]], resolver: AnyBlockingResolver) 
     return [run_blocking(plan, resolver).value for plan in plans]
 
 
+async def verify_chain(message: Message, resolver: AnyResolver, *, policy: Policy = DEFAULT) -> Chain:
+    """Whether the ARC chain of `message` holds; arguments as for `verify`."""
+    content = _content(message)
+    return (await run(plan_verify_chain(content, header_of(content), policy=policy), resolver)).value
+
+
+def verify_chain_sync(message: Message, resolver: AnyBlockingResolver, *, policy: Policy = DEFAULT) -> Chain:
+    """As `verify_chain`, with a resolver that blocks."""
+    content = _content(message)
+    return run_blocking(plan_verify_chain(content, header_of(content), policy=policy), resolver).value
+
+
 def header_of(content: Content) -> Fields:
     """The header of a message, without reading more of it than needed."""
     fields = Fields.parse(content.read(0, 65536))
@@ -62,9 +75,12 @@ def header_of(content: Content) -> Fields:
     return fields
 
 
-def _plans(message: Message, policy: Policy, now: float | None) -> list[Lookup[Result]]:
+def _content(message: Message) -> Content:
     if isinstance(message, Content):
-        content = message
-    else:
-        content = Content.of(message) if isinstance(message, bytes) else Content.file(message)
+        return message
+    return Content.of(message) if isinstance(message, bytes) else Content.file(message)
+
+
+def _plans(message: Message, policy: Policy, now: float | None) -> list[Lookup[Result]]:
+    content = _content(message)
     return plan_verify(content, header_of(content), policy=policy, now=time.time() if now is None else now)

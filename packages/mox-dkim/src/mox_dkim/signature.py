@@ -272,6 +272,14 @@ class TagReader:
             raise self.error(name, f"{name}= is not a number")
         return int(value)
 
+    def usable(self, made: Signature) -> Signature:
+        """The same signature, if it is one and its key can be asked for."""
+        if not made.signature:
+            raise self.error("b", "b= is empty")
+        if len(made.key_name) > 253:
+            raise self.error("s", "selector and domain together are longer than a DNS name can be")
+        return made
+
     def names(self, name: str) -> tuple[str, ...]:
         """A list of field names in lower case."""
         value = self.required(name)
@@ -286,31 +294,36 @@ def _signature(text: str) -> Signature:
     read = TagReader(text)
     if read.required("v") != "1":
         raise read.error("v", f"version {read.required('v')[:20]!r}, not 1")
-    header_form, body_form = read.forms()
     query = read.optional("q")
-    domain = read.domain("d")
+    made = message_signature(
+        read,
+        _identity(read, read.domain("d")),
+        ("dns/txt",) if query is None else tuple([one.strip(" \t\r\n").lower() for one in query.split(":")]),
+    )
+    if made.expires_at is not None and made.signed_at is not None and made.expires_at <= made.signed_at:
+        raise read.error("x", "x= is not later than t=")
+    return made
+
+
+def message_signature(read: TagReader, identity: str = "", query: tuple[str, ...] = ("dns/txt",)) -> Signature:
+    """The tags that DKIM and ARC's message signature share."""
+    header_form, body_form = read.forms()
     made = Signature(
         read.algorithm(),
-        domain,
+        read.domain("d"),
         read.domain("s").ascii,
         read.names("h"),
         read.octets("bh"),
         read.octets("b"),
         header_form,
         body_form,
-        _identity(read, domain),
+        identity,
         read.number("l"),
         read.number("t"),
         read.number("x"),
-        ("dns/txt",) if query is None else tuple([one.strip(" \t\r\n").lower() for one in query.split(":")]),
+        query,
     )
-    if not made.signature:
-        raise read.error("b", "b= is empty")
-    if made.expires_at is not None and made.signed_at is not None and made.expires_at <= made.signed_at:
-        raise read.error("x", "x= is not later than t=")
-    if len(made.key_name) > 253:
-        raise read.error("s", "selector and domain together are longer than a DNS name can be")
-    return made
+    return read.usable(made)
 
 
 def _identity(read: TagReader, domain: Domain) -> str:

@@ -181,7 +181,7 @@ def _has_header_end(data: bytearray, since: int) -> bool:
     return len(data) > MAX_HEADER or data.find(b"\n\n", since) >= 0 or data.find(b"\n\r\n", since) >= 0
 
 
-class _Want(NamedTuple):
+class Want(NamedTuple):
     """A hash of the body that some signature needs."""
 
     hash: str
@@ -189,17 +189,17 @@ class _Want(NamedTuple):
     length: int | None
 
 
-class _Bodies:
+class Bodies:
     """The hashes of one body, each computed once, all in one reading."""
 
     __slots__ = ("_digests", "_hashes", "source")
 
     def __init__(self) -> None:
-        self._hashes: dict[_Want, BodyHash] = {}
-        self._digests: dict[_Want, bytes] | None = None
+        self._hashes: dict[Want, BodyHash] = {}
+        self._digests: dict[Want, bytes] | None = None
         self.source: Callable[[], Iterable[bytes]] | None = None
 
-    def want(self, want: _Want) -> None:
+    def want(self, want: Want) -> None:
         if want not in self._hashes:
             self._hashes[want] = BodyHash(want.form, want.hash, want.length)
 
@@ -210,7 +210,7 @@ class _Bodies:
     def finish(self) -> None:
         self._digests = {want: one.finish() for want, one in self._hashes.items()}
 
-    def digest(self, want: _Want) -> tuple[bytes, BodyHash]:
+    def digest(self, want: Want) -> tuple[bytes, BodyHash]:
         """The digest, and the counts beside it; reads the body if that was not done yet."""
         if self._digests is None:
             for chunk in self.source() if self.source is not None else ():
@@ -229,7 +229,7 @@ class _Message:
         self.fields = fields
         self.policy = policy
         self.now = now
-        self.bodies = _Bodies()
+        self.bodies = Bodies()
         found = fields.all("dkim-signature")
         self._found = [self._read(index, one) for index, one in enumerate(found[: policy.max_signatures])]
         if len(found) > policy.max_signatures:
@@ -255,7 +255,7 @@ class _Message:
         if signature.signed_at is not None and signature.signed_at > self.now + self.policy.clock_skew:
             case.warn(f"t= is {int(signature.signed_at - self.now)} seconds in the future")
         if case.verdict is None:
-            self.bodies.want(_want(signature))
+            self.bodies.want(want_of(signature))
         return case
 
 
@@ -291,8 +291,8 @@ def _facts(signature: Signature, index: int) -> dict[str, Any]:
     }
 
 
-def _want(signature: Signature) -> _Want:
-    return _Want(signature.algorithm.hash, signature.body_form, signature.length)
+def want_of(signature: Signature) -> Want:
+    return Want(signature.algorithm.hash, signature.body_form, signature.length)
 
 
 def _refusal(signature: Signature, policy: Policy, now: float) -> tuple[Status, str] | None:
@@ -334,37 +334,55 @@ def _plan(message: _Message, case: _Case) -> Lookup[Result]:
 
 
 def _judge(message: _Message, case: _Case, signature: Signature, answer: Answer) -> Result:
-    """Tries the key records, RFC 6376 6.1.2 and 6.1.3: the first that verifies, else the first that could have."""
     if len(answer.records) > 1:
         case.warn(f"{len(answer.records)} records for one selector")
-    digest = _header_digest(message, case, signature)
-    tried: list[tuple[KeyRecord, PublicKey]] = []
-    trouble = ""
-    for text in answer.records[: message.policy.max_key_records]:
+    tried = try_keys(answer, signature, _header_digest(message, case, signature), message.policy)
+    if tried.key is None or tried.record is None:
+        return case.result(Status.PERMERROR, tried.trouble)
+    return _with_body(message, case, signature, tried.record, tried.key, tried.verified)
+
+
+class Tried(NamedTuple):
+    """What became of an answer's key records: the one that verified, else the first that could have, else why not."""
+
+    record: KeyRecord | None
+    key: PublicKey | None
+    verified: bool
+    trouble: str
+
+
+def try_keys(answer: Answer, signature: Signature, digest: bytes, policy: Policy) -> Tried:
+    """Holds the key records against a signature over `digest`, RFC 6376 6.1.2 and 6.1.3."""
+    best = Tried(None, None, False, "")
+    for text in answer.records[: policy.max_key_records]:
         try:
             record = KeyRecord.parse(text)
-            key = _fitting_key(record, signature, message.policy)
+            key = _fitting_key(record, signature, policy)
         except KeyRecordSyntaxError as error:
-            trouble = trouble or f"key record: {error.why}"
+            best = best._replace(trouble=best.trouble or f"key record: {error.why}")
             continue
         except UnusableKey as error:
-            trouble = trouble or f"key record: {error}"
+            best = best._replace(trouble=best.trouble or f"key record: {error}")
             continue
         if key.verifies(signature.signature, digest, signature.algorithm.hash):
-            return _with_body(message, case, signature, record, key, True)
-        tried.append((record, key))
-    if tried:
-        return _with_body(message, case, signature, *tried[0], False)
-    return case.result(Status.PERMERROR, trouble)
+            return Tried(record, key, True, "")
+        if best.key is None:
+            best = Tried(record, key, False, best.trouble)
+    return best
 
 
 def _header_digest(message: _Message, case: _Case, signature: Signature) -> bytes:
     """RFC 6376 3.7: the signed fields, then the signature's own without b= and without its line end."""
     form = signature.header_form
     signed = signed_header(message.fields, signature.headers, form) + without_b(case.field, form)
-    if signature.algorithm.hash == "sha256":
-        return hashlib.sha256(signed).digest()
-    return hashlib.new(signature.algorithm.hash, signed, usedforsecurity=False).digest()
+    return digest_of(signed, signature.algorithm)
+
+
+def digest_of(data: bytes, algorithm: Algorithm) -> bytes:
+    """The hash that `algorithm` signs."""
+    if algorithm.hash == "sha256":
+        return hashlib.sha256(data).digest()
+    return hashlib.new(algorithm.hash, data, usedforsecurity=False).digest()
 
 
 def _fitting_key(record: KeyRecord, signature: Signature, policy: Policy) -> PublicKey:
@@ -391,7 +409,7 @@ def _with_body(
     message: _Message, case: _Case, signature: Signature, record: KeyRecord, key: PublicKey, header_ok: bool
 ) -> Result:
     """The verdict over header and body."""
-    digest, counts = message.bodies.digest(_want(signature))
+    digest, counts = message.bodies.digest(want_of(signature))
     body_ok = digest == signature.body_hash
     if not header_ok:
         status, reason = Status.FAIL, "header or signature were changed, or it was made with another key"

@@ -23,11 +23,12 @@ VERSION = "DMARC1"
 # A record of more characters is not read; a name's TXT answer can be much larger than any policy.
 MAX_RECORD = 8192
 MAX_URIS = 20
+MAX_SIZE = (1 << 63) - 1
 
 _VERSION = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
 # RFC 3986 3, as far as it matters: a scheme, something behind it, and only characters that a URI may have.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z")
-_SIZE = re.compile(r"(.*)!([0-9]{1,18})([kmgt]?)\Z", re.IGNORECASE)
+_SIZE = re.compile(r"(.*)!([0-9]{1,19})([kmgt]?)\Z", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -252,7 +253,7 @@ def _uris(value: str, complain: Callable[[str], None]) -> tuple[ReportUri, ...]:
             complain(f"more than {MAX_URIS} addresses; the rest is ignored")
             break
         else:
-            made.append(ReportUri(uri, int(size[2]) * _UNITS[size[3].lower()] if size else None))
+            made.append(ReportUri(uri, min(int(size[2]) * _UNITS[size[3].lower()], MAX_SIZE) if size else None))
     return tuple(made)
 
 
