@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from kit.suites import suite
 
+from kit.suites import suite
 from mox_dns import Answer, Question, Status, Zone
 from mox_spf import check_sync
 
@@ -19,8 +19,8 @@ from mox_spf import check_sync
 DEVIATIONS = {
     "all All test 1": (
         "permerror",
-        "RFC 7208 4.6: if there are any syntax errors anywhere in the record, check_host() returns immediately with the "
-        "result permerror, without further interpretation or evaluation; and there is no mechanism `ip`",
+        "RFC 7208 4.6: if there are any syntax errors anywhere in the record, check_host() returns immediately with "
+        "the result permerror, without further interpretation or evaluation; and there is no mechanism `ip`",
     ),
     "basic DNS Lookup Limits 1": (
         "permerror",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
@@ -100,7 +100,9 @@ def plan_health(zone: Domain) -> Lookup[str]:
     return ""
 
 
-def check(ip: IpAddress | str, zone: Domain | str, resolver: AnyResolver | None = None) -> Awaitable[DnsblResult]:
+def check(
+    ip: IpAddress | str, zone: Domain | str, resolver: AnyResolver | None = None
+) -> Coroutine[Any, Any, DnsblResult]:
     """Does `zone` list `ip`?  `resolver` None: as /etc/resolv.conf says.  Raises ValueError for no address or name."""
     return value(plan_check(ip_address(ip), _domain(zone)), resolver)
 

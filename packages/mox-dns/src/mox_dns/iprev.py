@@ -7,7 +7,7 @@ temperror  DNS did not answer"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
@@ -81,7 +81,7 @@ def plan_check(ip: IpAddress) -> Lookup[IprevResult]:
     return _judge(ip, names, pointer, answers, tuple(trace))
 
 
-def check(ip: IpAddress | str, resolver: AnyResolver | None = None) -> Awaitable[IprevResult]:
+def check(ip: IpAddress | str, resolver: AnyResolver | None = None) -> Coroutine[Any, Any, IprevResult]:
     """Is the name of `ip` confirmed?  `resolver` None: as /etc/resolv.conf says.  Raises ValueError for no address."""
     return value(plan_check(ip_address(ip)), resolver)
 

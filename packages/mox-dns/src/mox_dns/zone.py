@@ -45,9 +45,9 @@ def _record(type: str, value: Any) -> Any:
 class Zone:
     """Answers from `{"a.example TXT": ["v=spf1 -all"], "a.example MX": ["10 mx.a.example"], "b.example": "TIMEOUT"}`.
 
-    A key without a type gives the failure of a name's other types: a Status, or its name in capitals.  `asked` lists every
-    question.  Satisfies both resolver protocols.  `authentic` is put on every answer.  Raises ValueError for records
-    that cannot be."""
+    A key without a type gives the failure of a name's other types: a Status, or its name in capitals.  `asked` lists
+    every question.  Satisfies both resolver protocols.  `authentic` is put on every answer.  Raises ValueError for
+    records that cannot be."""
 
     def __init__(
         self, records: Mapping[str, Iterable[Any] | str] | None = None, *, authentic: bool = False, ttl: int = 300

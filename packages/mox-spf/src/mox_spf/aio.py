@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from mox_dns import IpAddress, value, value_blocking
 from mox_spf.check import LIMITS, Limits, Result, plan_check
@@ -22,7 +22,7 @@ def check(
     receiver: str = "",
     now: float | None = None,
     limits: Limits = LIMITS,
-) -> Awaitable[Result]:
+) -> Coroutine[Any, Any, Result]:
     """Judges `mail_from`, or `helo` where that is empty.  Arguments as for `plan_check`.
 
     `resolver` as for `mox_dns.run`; None: as /etc/resolv.conf says.  `now` None: the clock's.  Raises ValueError if
