@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import re
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +28,7 @@ from mox_dkim import (
     Status,
     Verifier,
     plan_verify,
+    plan_verify_chain,
     settle,
     settle_sync,
     verify,
@@ -34,7 +36,7 @@ from mox_dkim import (
 )
 from mox_dkim.canonical import canonical_body, relaxed_field, signed_header
 from mox_dkim.testing.signing import MESSAGE, NOW, key, signed, signer, zone
-from mox_dns import Domain, Zone
+from mox_dns import Domain, Zone, run_blocking
 from mox_message import AuthenticationResults, Content, Fields
 
 SIGNED = signed()
@@ -286,6 +288,30 @@ def test_only_so_many_signatures() -> None:
     assert [result.index for result in results] == [0, 1, 2]
     assert all("only the first 3" in result.warnings[0] for result in results)
     assert len(known.asked) == 3
+
+
+HOSTILE = {
+    "ten thousand signatures": b"DKIM-Signature: v=1; h=from; b=YWFh\r\n" * 10_000,
+    "ten thousand seals": b"ARC-Seal: i=1; cv=none\r\n" * 10_000,
+    "a list of names without end": b"DKIM-Signature: v=1; h=" + b"from:" * 12_000 + b"\r\n",
+    "colons and spaces": b"DKIM-Signature: v=1; h=" + b": " * 30_000 + b"\r\n",
+    "semicolons": b"DKIM-Signature: " + b"; " * 30_000 + b"\r\n",
+    "spaces": b"DKIM-Signature: v=1; b" + b" " * 60_000 + b"=\r\n",
+    "folds": b"DKIM-Signature: v=1; b=" + b"A\r\n " * 15_000 + b"\r\n",
+    "a huge field": b"DKIM-Signature: v=1; n=" + b"x" * 900_000 + b"\r\n",
+    "equal signs": b"DKIM-Signature: i=" + b"=20" * 20_000 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("header", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_headers_take_little_time(header: bytes) -> None:
+    message = header + MESSAGE
+    fields, content = Fields.parse(message), Content.of(message)
+    started = time.process_time()
+    for _ in range(5):
+        settle_sync(plan_verify(content, fields, now=NOW), zone())
+        run_blocking(plan_verify_chain(content, fields), zone())
+    assert (time.process_time() - started) / 5 < 0.2
 
 
 def test_a_clock_ahead_draws_a_warning() -> None:
