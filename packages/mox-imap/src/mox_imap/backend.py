@@ -1,14 +1,19 @@
 """What an application fulfils so that it can be served: Protocols over plain values.
 
 Reads answer at once and are cheap; writes return a Pending, because they are durable only some time later, and a
-session says OK only then.  asyncio's futures are Pendings as they are."""
+session says OK only then.  asyncio's futures are Pendings as they are.  A backend never calls back in the middle of a
+read; `wake` and what a Pending was given are called on the session's own loop.
+
+`Logins`, `Account`, `Mailbox` and `Sink` are what it takes.  A mailbox that also fulfils `IndexedMailbox` is faster, and
+makes CONDSTORE and QRESYNC possible (RFC 7162); say so with `ImapConfig(modseqs=True)`."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import mox_sasl
 from mox_message import Content
@@ -159,6 +164,44 @@ class Mailbox(Protocol):
 
     def changes(self) -> Changes: ...
     def close(self) -> None: ...
+
+
+class Columns(Protocol):
+    """The messages of a mailbox as they are now: arrays side by side, ascending by uid.
+
+    They are the backend's own and change whenever it does; a session only reads them, and never across a wait."""
+
+    uids: array[int]
+    messages: array[int]
+    sizes: array[int]
+    flags: array[int]  # bits, as in Mailbox.entries
+    modseqs: array[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """What a conditional STORE did (RFC 7162 3.1.3): (uid, flag bits after) of what changed; uids that were left alone
+    because they have changed since."""
+
+    changed: Sequence[tuple[int, int]]
+    modified: Sequence[int]
+
+
+@runtime_checkable
+class IndexedMailbox(Mailbox, Protocol):
+    """A mailbox that can show its columns, and knows when what changed."""
+
+    def columns(self) -> Columns: ...
+    def highest_modseq(self) -> int:
+        """Of everything that ever changed in this mailbox; 1 at least."""
+        ...
+
+    def store_unchanged(
+        self, uids: Sequence[int], action: FlagAction, flags: Sequence[str], unchanged_since: int
+    ) -> Pending[Conditional]: ...
+    def expunged_since(self, modseq: int) -> Sequence[int]:
+        """Uids that went after `modseq`, ascending; those that went and whose going is forgotten must be among them."""
+        ...
 
 
 class Account(Protocol):
