@@ -1,65 +1,74 @@
-"""Which hosts take mail for a domain, in which order?  RFC 5321 5, RFC 7505."""
+"""Which hosts take mail for a domain, in which order?  RFC 5321 5, RFC 7505.  CNAMEs are followed by the resolver."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby
 
-from mox_dns import Domain, DomainSyntaxError, Lookup, Mx, Question
+from mox_dns import Domain, DomainSyntaxError, Lookup, Mx, addresses, mx
 
 # Of one domain; the rest is not tried (RFC 5321 5.1 asks for two at least).
 MAX_HOSTS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Hosts:
-    """The hosts in the order in which to try them.  `refusal` says why there are none; `temporary` that it may change.
-
-    `authentic`: DNSSEC vouches for the MX records (or their absence).  `implicit`: no MX records, the domain itself is
-    the host."""
-
-    domain: str
-    names: tuple[str, ...] = ()
-    refusal: str = ""
-    status: str = ""  # enhanced code of a refusal
-    temporary: bool = False
-    authentic: bool = False
-    implicit: bool = False
-
+MAX_ADDRESSES = 20
 
 Shuffle = Callable[[list[str]], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The hosts in the order in which to try them; without any, `refusal` says why, with `status` (RFC 3463), and
+    `temporary` that asking later may help.
+
+    `authentic`: DNSSEC vouches for the MX records, or for there being none.  `implicit`: no MX records, so the domain
+    itself is the host.  `canonical`: where CNAMEs led, which RFC 7672 2.2.1 asks for."""
+
+    domain: str
+    names: tuple[str, ...] = ()
+    refusal: str = ""
+    status: str = ""
+    temporary: bool = False
+    authentic: bool = False
+    implicit: bool = False
+    canonical: str = ""
+
+
 def plan_hosts(domain: str, shuffle: Shuffle) -> Lookup[Hosts]:
-    """The hosts of a domain (A-form).  `shuffle` mixes those of equal preference (random.shuffle)."""
-    (answer,) = yield (Question(domain, "MX"),)
+    """The hosts of a domain (A-form).  `shuffle` mixes those of equal preference in place (random.shuffle)."""
+    answer = yield from mx(domain)
+    authentic, canonical = answer.authentic, answer.canonical or domain
     if answer.failed:
-        return Hosts(
-            domain, refusal=f"no answer for the MX of {domain}: {answer.status}", status="4.4.3", temporary=True
-        )
-    if answer.found:
-        records: Sequence[Mx] = answer.records
-        # RFC 7505 3: a single "." says that this domain takes no mail.
-        if all(record.host in (".", "") for record in records):
-            return Hosts(
-                domain, refusal=f"{domain} takes no mail (null MX)", status="5.1.10", authentic=answer.authentic
-            )
-        return Hosts(domain, _ordered(records, shuffle), authentic=answer.authentic)
-    # No MX: the name itself (RFC 5321 5.1), if it has an address.
-    v4, v6 = yield (Question(domain, "A"), Question(domain, "AAAA"))
-    if v4.found or v6.found:
-        return Hosts(domain, (domain,), authentic=answer.authentic, implicit=True)
-    if v4.failed or v6.failed:
-        return Hosts(domain, refusal=f"no answer for the addresses of {domain}", status="4.4.3", temporary=True)
-    why = "does not exist" if answer.status == "nxdomain" else "has neither MX nor address"
-    return Hosts(domain, refusal=f"{domain} {why}", status="5.1.2", authentic=answer.authentic)
+        why = f"no answer for the MX of {domain}: {answer.status}"
+        return Hosts(domain, (), why, "4.4.3", temporary=True)
+    if not answer.found:
+        return (yield from _implicit(domain, authentic, canonical, exists=answer.status != "nxdomain"))
+    records: Sequence[Mx] = answer.records
+    # RFC 7505 3: a single "." says that this domain takes no mail; beside others it means nothing.
+    if all(record.host in (".", "") for record in records):
+        return Hosts(domain, (), f"{domain} takes no mail (null MX)", "5.1.10", authentic=authentic)
+    names = _ordered(records, shuffle)
+    if not names:
+        return Hosts(domain, (), f"no MX of {domain} is a host name", "5.1.2", authentic=authentic)
+    return Hosts(domain, names, authentic=authentic, canonical=canonical)
+
+
+def _implicit(domain: str, authentic: bool, canonical: str, *, exists: bool) -> Lookup[Hosts]:
+    """RFC 5321 5.1: without MX records the name itself is the host, if it has an address."""
+    if exists:
+        found = yield from addresses(domain)
+        if found.found:
+            return Hosts(domain, (domain,), authentic=authentic, implicit=True, canonical=canonical)
+        if found.failed:
+            return Hosts(domain, (), f"no answer for the addresses of {domain}", "4.4.3", temporary=True)
+    why = "has neither MX nor address" if exists else "does not exist"
+    return Hosts(domain, (), f"{domain} {why}", "5.1.2", authentic=authentic)
 
 
 def _ordered(records: Sequence[Mx], shuffle: Shuffle) -> tuple[str, ...]:
     names: list[str] = []
-    usable = [record for record in records if _is_host(record.host)]
-    for _, group in groupby(sorted(usable, key=lambda record: record.preference), key=lambda record: record.preference):
+    usable = sorted((record for record in records if _is_host(record.host)), key=lambda record: record.preference)
+    for _, group in groupby(usable, key=lambda record: record.preference):
         equal = sorted({record.host for record in group})
         shuffle(equal)
         names += [name for name in equal if name not in names]
@@ -67,8 +76,41 @@ def _ordered(records: Sequence[Mx], shuffle: Shuffle) -> tuple[str, ...]:
 
 
 def _is_host(name: str) -> bool:
+    """A name: not ".", and not an address, as some write (RFC 5321 5.1 wants a name)."""
     try:
         Domain.parse(name)
+        ip_address(name)
     except DomainSyntaxError:
         return False
-    return True
+    except ValueError:
+        return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class HostAddresses:
+    """A host's addresses, those to be tried first in front; without any, `refusal` says why.
+
+    `authentic`: DNSSEC vouches for both families; `canonical`: where CNAMEs led (RFC 7672 2.2.2)."""
+
+    host: str
+    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    refusal: str = ""
+    temporary: bool = False
+    authentic: bool = False
+    canonical: str = ""
+
+
+def plan_addresses(host: str) -> Lookup[HostAddresses]:
+    """The addresses of a host, IPv6 and IPv4 in turns, so that one dead family costs one attempt."""
+    found = yield from addresses(host)
+    if not found.found:
+        why = "no answer for the addresses of" if found.failed else "no address for"
+        return HostAddresses(host, (), f"{why} {host}", temporary=found.failed, authentic=found.authentic)
+    v6, v4 = list(found.v6.records), list(found.v4.records)
+    turns = [address for pair in zip(v6, v4, strict=False) for address in pair]
+    rest = v6[len(v4) :] + v4[len(v6) :]
+    canonical = found.v6.canonical if v6 else found.v4.canonical
+    return HostAddresses(
+        host, tuple((turns + rest)[:MAX_ADDRESSES]), authentic=found.authentic, canonical=canonical or host
+    )

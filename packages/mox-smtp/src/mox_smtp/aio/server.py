@@ -1,4 +1,4 @@
-"""SMTP servers on asyncio: bytes to sessions and back, TLS, deadlines, back-pressure.
+"""The server's half on asyncio.
 
 Sessions are called straight from the transport; a task exists only while an answer is waited for.  On uvloop a plain
 Protocol is fastest; on the stdlib's loop a BufferedProtocol with one buffer for all connections, because a Protocol is
@@ -17,22 +17,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol, cast
 
-from mox_message import Content
-from mox_smtp.client import (
-    ClientConfig,
-    Conversation,
-    Delivered,
-    Envelope,
-    Expect,
-    Send,
-    Trouble,
-    Upgrade,
-    conversation,
-)
 from mox_smtp.config import ServerConfig
-from mox_smtp.data import BareLineEnd, DataWriter
 from mox_smtp.event import AuthResponse, AuthStart, Connected, Event, MessageEnd, Quit, StartTls
-from mox_smtp.reply import Refusal, Reply, ReplyReader, ReplySyntaxError
+from mox_smtp.reply import Reply
 from mox_smtp.server import Answer, SmtpServer
 
 log = logging.getLogger("mox.smtp")
@@ -442,148 +429,3 @@ def _details(tls: Any) -> TlsDetails:
     cipher = tls.cipher()
     certificate = tls.getpeercert(binary_form=True) or b""
     return TlsDetails(tls.version() or "", cipher[0] if cipher else "", str(getattr(tls, "sni", "") or ""), certificate)
-
-
-# -- the client's half
-
-
-class ConnectError(Exception):
-    """The host was not reached, or went away; nothing is known to be delivered."""
-
-
-class TlsFailed(Exception):
-    """The host offers TLS and it failed; the caller decides what that means."""
-
-
-async def deliver(
-    address: str,
-    port: int,
-    name: str,
-    config: ClientConfig,
-    envelope: Envelope,
-    content: Content,
-    *,
-    tls_context: ssl.SSLContext | None = None,
-    implicit_tls: bool = False,
-) -> Delivered:
-    """Delivers a message to the host `name` at `address`.  Without `tls_context` TLS proves nothing (opportunistic).
-
-    Raises ConnectError, TlsFailed; OSError only when `content` cannot be read."""
-    context = tls_context or opportunistic()
-    try:
-        async with asyncio.timeout(config.timeouts.connect):
-            reader, writer = await asyncio.open_connection(
-                address, port, ssl=context if implicit_tls else None, server_hostname=name if implicit_tls else None
-            )
-    except ssl.SSLError as error:
-        raise TlsFailed(f"{name} [{address}]: {error.reason or error}") from None
-    except (OSError, TimeoutError) as error:
-        raise ConnectError(f"{name} [{address}] port {port}: {_told(error)}") from None
-    dialogue = _Dialogue(reader, writer, name, context)
-    try:
-        return await dialogue.run(conversation(config, envelope, content), envelope)
-    finally:
-        writer.transport.abort()
-
-
-def opportunistic() -> ssl.SSLContext:
-    """TLS with whoever answers: keeps out listeners, not impostors (RFC 7435)."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _told(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-class _Dialogue:
-    """Drives a conversation over streams; replies are read from a bounded reader of our own."""
-
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str, context: ssl.SSLContext
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._name = name
-        self._context = context
-        self._replies = ReplyReader()
-
-    async def run(self, steps: Conversation, envelope: Envelope) -> Delivered:
-        answer: Reply | str | None = None
-        final = False  # everything was sent, and the host has not said whether it took it
-        try:
-            while True:
-                step = steps.send(answer)
-                answer = None
-                if isinstance(step, Send):
-                    self._writer.write(step.data)
-                elif isinstance(step, Expect):
-                    final = step.what == "end of DATA"
-                    await self._writer.drain()
-                    async with asyncio.timeout(step.seconds):
-                        answer = await self._reply()
-                elif isinstance(step, Upgrade):
-                    answer = await self._upgrade()
-                else:
-                    await self._stream(step.content)
-        except StopIteration as stop:
-            delivered: Delivered = stop.value
-            return delivered
-        except Trouble as trouble:
-            if trouble.tls:
-                raise TlsFailed(str(trouble.reply)) from None
-            return Delivered(dict.fromkeys(envelope.recipients, trouble.reply), trouble.reply)
-        except BareLineEnd as fault:
-            reply = Reply(554, f"the message has a {fault}; it would be unsafe to send", "5.6.0")
-            return Delivered(dict.fromkeys(envelope.recipients, reply), reply)
-        except ReplySyntaxError as error:
-            raise ConnectError(f"{self._name}: {error}") from None
-        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError) as error:
-            when = " after the whole message was sent; it may have taken it" if final else ""
-            raise ConnectError(f"{self._name}: {_told(error)}{when}") from None
-
-    async def _reply(self) -> Reply:
-        while (reply := self._replies.next()) is None:
-            data = await self._reader.read(READ_SIZE)
-            if not data:
-                raise ConnectionError("the host closed the connection")
-            self._replies.feed(data)
-        return reply
-
-    async def _upgrade(self) -> str | None:
-        if self._replies.pending:
-            # CVE-2021-38371 and its kin: what came in the clear must not be read as if it had come over TLS.
-            return "the host sent text between STARTTLS and TLS"
-        try:
-            await self._writer.start_tls(
-                self._context, server_hostname=self._name, ssl_handshake_timeout=HANDSHAKE_SECONDS
-            )
-        except (OSError, TimeoutError) as error:
-            return _told(error)
-        return None
-
-    async def _stream(self, content: Content) -> None:
-        writer = DataWriter()
-        for chunk in content.chunks():
-            self._writer.write(writer.feed(chunk))
-            await self._writer.drain()
-        self._writer.write(writer.end())
-
-
-__all__ = [
-    "Answer",
-    "ConnectError",
-    "Connection",
-    "Handler",
-    "Refusal",
-    "Server",
-    "TlsDetails",
-    "TlsFailed",
-    "deliver",
-    "opportunistic",
-    "serve",
-]
