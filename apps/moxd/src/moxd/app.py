@@ -38,6 +38,7 @@ from moxd.limits import CONNECTIONS_PER_MINUTE, Limiter
 from moxd.login import Logins
 from moxd.neighbours import Neighbours
 from moxd.outgoing import Outgoing
+from moxd.preload import preload
 from moxd.sockets import Bound, bind_all, close_all
 from moxd.submission import Submission
 from moxd.tls.contexts import CertificateError, server_context
@@ -336,6 +337,7 @@ def own(folder: Path, user: User) -> None:
 def serve(config: Config, options: Options = Options(), ready: Callable[[], None] = lambda: None) -> int:  # noqa: B008 frozen
     """Binds, drops privileges, serves until SIGTERM.  Raises BindError, CertificateError, PrivilegeError, OSError."""
     moxd_log.set_up(config.static.log_level)
+    preload()
     workers = config.static.workers or os.cpu_count() or 1
     contexts = load_contexts(config)
     user = User.find(config.static.user) if config.static.user is not None and os.geteuid() == 0 else None

@@ -87,9 +87,13 @@ class PlainDatabase:
         self.connection.close()
 
 
+# Read at import: later the process may be a user who cannot read our folder.
+_SCHEMA = files("mox_queue").joinpath("schema.sql").read_text("utf-8")
+
+
 def schema() -> str:
     """The tables of the queue."""
-    return files("mox_queue").joinpath("schema.sql").read_text("utf-8")
+    return _SCHEMA
 
 
 @dataclass(frozen=True, slots=True)

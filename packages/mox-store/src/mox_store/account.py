@@ -37,9 +37,13 @@ ROWS_AT_ONCE = 500
 _ROW = "e.uid,m.id,m.size,m.received,e.saved,m.envelope,m.bodystructure,m.header,m.preview,m.sent,m.subject"
 
 
+# Read at import: later the process may be a user who cannot read our folder.
+_SCHEMA = files("mox_store").joinpath("schema.sql").read_text("utf-8")
+
+
 def schema() -> str:
     """The tables of an account."""
-    return files("mox_store").joinpath("schema.sql").read_text("utf-8")
+    return _SCHEMA
 
 
 class Account:

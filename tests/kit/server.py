@@ -1,0 +1,167 @@
+"""moxd as a program: with a configuration of its own, on loopback, as anybody would run it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+from kit.processes import Running, answers
+
+PASSWORD = "a password for tests"
+_STATIC = """\
+hostname = "{host}"
+data = "data"
+workers = {workers}
+log_level = "info"
+postmaster = "you"
+{extra}
+[dns]
+servers = ["{dns}"]
+
+[outgoing]
+port = {outgoing}
+retry_minutes = [0.02]
+{give_up}
+
+[listeners.all]
+addresses = ["{address}"]
+smtp = {smtp}
+submission = {submission}
+submissions = {submissions}
+imap = {imap}
+imaps = {imaps}
+tls = {{ certificate = "tls/server.pem", key = "tls/server-key.pem" }}
+"""
+_DOMAINS = """\
+[domains."{domain}".dkim.selectors.test]
+key = "dkim.pem"
+
+[accounts.you]
+addresses = ["you@{domain}", "friend@{domain}"]
+
+[accounts.other]
+addresses = ["other@{domain}"]
+"""
+
+
+@dataclass
+class Moxd:
+    """A moxd that runs."""
+
+    folder: Path
+    address: str
+    ports: dict[str, int]
+    domain: str
+    running: Running
+
+    @property
+    def ca(self) -> Path:
+        """The CA that its certificate is from."""
+        return self.folder / "tls" / "ca.pem"
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return self.running.output
+
+    def pids(self) -> list[int]:
+        """Its processes."""
+        found, waiting = [], [self.running.process.pid]
+        while waiting:
+            pid = waiting.pop()
+            found.append(pid)
+            try:
+                text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+            except FileNotFoundError:
+                continue
+            waiting += [int(word) for word in text.split()]
+        return found
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `moxd …` with this configuration."""
+        return subprocess.run(
+            [sys.executable, "-m", "moxd", *arguments, "--config", str(self.folder)], capture_output=True, text=True, timeout=60
+        )
+
+    def database(self, account: str = "you") -> sqlite3.Connection:
+        """The account's database, to look into."""
+        return sqlite3.connect(f"file:{self.folder}/data/accounts/{account}/account.db?mode=ro", uri=True)
+
+
+def free_ports(address: str, names: Sequence[str]) -> dict[str, int]:
+    """Ports of `address` that nobody has now."""
+    sockets, ports = [], {}
+    for name in names:
+        probe = socket.socket()
+        probe.bind((address, 0))
+        sockets.append(probe)
+        ports[name] = probe.getsockname()[1]
+    for probe in sockets:
+        probe.close()
+    return ports
+
+
+def configure(
+    folder: Path,
+    *,
+    dns: str,
+    domain: str = "mox.test",
+    host: str = "mx.mox.test",
+    address: str = "127.0.0.1",
+    workers: int = 1,
+    ports: dict[str, int] | None = None,
+    outgoing: int = 25,
+    give_up_hours: float | None = None,
+    extra: str = "",
+) -> dict[str, int]:
+    """Writes a configuration, its certificates and keys, and sets the passwords; the ports."""
+    from moxd.tls import certificates, dkim_keys
+
+    folder.mkdir(parents=True, exist_ok=True)
+    ports = ports or free_ports(address, ("smtp", "submission", "submissions", "imap", "imaps"))
+    certificates.ensure(folder / "tls", [host, "localhost", ip_address(address)], datetime.now(UTC))
+    dkim_keys.ensure(folder / "dkim.pem")
+    give_up = f"give_up_hours = {give_up_hours}" if give_up_hours is not None else ""
+    text = _STATIC.format(host=host, workers=workers, dns=dns, outgoing=outgoing, give_up=give_up, address=address, extra=extra, **ports)
+    (folder / "moxd.toml").write_text(text)
+    (folder / "domains.toml").write_text(_DOMAINS.format(domain=domain))
+    for account in ("you", "other"):
+        done = subprocess.run(
+            [sys.executable, "-m", "moxd", "account", "password", account, "--config", str(folder)],
+            input=PASSWORD + "\n", text=True, capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    return ports
+
+
+def dkim_record(folder: Path) -> str:
+    """The DNS text of the key that configure() made."""
+    from moxd.tls import dkim_keys
+
+    import mox_dkim
+    from mox_dkim.key import private_key
+
+    return str(mox_dkim.KeyRecord.of(private_key(dkim_keys.ensure(folder / "dkim.pem"))))
+
+
+@contextmanager
+def moxd(
+    folder: Path, ports: dict[str, int], *, address: str = "127.0.0.1", domain: str = "mox.test", wrapper: Sequence[str] = ()
+) -> Iterator[Moxd]:
+    """Runs `moxd serve`; ended at the end, whatever happened."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    running = Running([*wrapper, sys.executable, "-m", "moxd", "serve", "--config", str(folder)], folder, "moxd", environment)
+    try:
+        running.wait_until(lambda: answers(ports["imaps"], address) and "serving" in running.output, 30)
+        yield Moxd(folder, address, ports, domain, running)
+    finally:
+        running.kill()
