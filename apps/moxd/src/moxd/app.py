@@ -34,14 +34,16 @@ from moxd.decisions import RefusalLog
 from moxd.directory import Directory
 from moxd.imap_backend import AccountBackend, ImapLogins
 from moxd.incoming import Incoming, Services
-from moxd.limits import CONNECTIONS_PER_MINUTE, Limiter
+from moxd.limits import Limiter, per_minute
 from moxd.login import Logins
 from moxd.neighbours import Neighbours
 from moxd.outgoing import Outgoing
 from moxd.preload import preload
 from moxd.sockets import Bound, bind_all, close_all
 from moxd.submission import Submission
+from moxd.tls import dkim_keys
 from moxd.tls.contexts import CertificateError, server_context
+from moxd.tls.dkim_keys import DkimKey
 from moxd.workers import Supervisor, User, drop_to
 
 log = logging.getLogger("moxd")
@@ -121,8 +123,17 @@ def keep_secret(data: Path) -> bytes:
 class App:
     """One worker."""
 
-    def __init__(self, config: Config, bounds: list[Bound], contexts: Mapping[str, Contexts], index: int, options: Options) -> None:
+    def __init__(
+        self,
+        config: Config,
+        bounds: list[Bound],
+        contexts: Mapping[str, Contexts],
+        keys: Mapping[Path, DkimKey],
+        index: int,
+        options: Options,
+    ) -> None:
         self.config = config
+        self.keys = keys
         self.options = options
         self._bounds = bounds
         self._contexts = contexts
@@ -143,7 +154,7 @@ class App:
         self.outgoing = Outgoing(self, runs=index == 0)
         self.verifier = _Verifier(self.logins, keep_secret(data))
         self._imap_logins = ImapLogins(self.logins, self._account_backend, self.verifier)
-        self._limiter = Limiter(CONNECTIONS_PER_MINUTE)
+        self._limiter = Limiter(per_minute(config.static.connections_per_minute))
         self._servers: list[smtp_aio.Server | imap_aio.Server] = []
 
     # -- parts
@@ -292,7 +303,20 @@ def make_resolver(config: Config) -> UdpResolver:
 # -- the program
 
 
-def run_worker(config: Config, sets: list[list[Bound]], contexts: Mapping[str, Contexts], index: int, options: Options) -> int:
+def load_keys(config: Config) -> Mapping[Path, DkimKey]:
+    """DKIM keys, read while they can still be read (as root).  Raises KeyFileError."""
+    paths = {config.path(s.key) for domain in config.domains.domains.values() for s in domain.dkim.selectors.values()}
+    return {path: dkim_keys.load(path) for path in sorted(paths)}
+
+
+def run_worker(
+    config: Config,
+    sets: list[list[Bound]],
+    contexts: Mapping[str, Contexts],
+    keys: Mapping[Path, DkimKey],
+    index: int,
+    options: Options,
+) -> int:
     """One worker's life; the exit status."""
     for number, bounds in enumerate(sets):
         if number != index:
@@ -300,7 +324,7 @@ def run_worker(config: Config, sets: list[list[Bound]], contexts: Mapping[str, C
                 bound.socket.close()
 
     async def life() -> None:
-        await App(config, sets[index], contexts, index, options).run()
+        await App(config, sets[index], contexts, keys, index, options).run()
 
     try:
         import uvloop
@@ -339,7 +363,7 @@ def serve(config: Config, options: Options = Options(), ready: Callable[[], None
     moxd_log.set_up(config.static.log_level)
     preload()
     workers = config.static.workers or os.cpu_count() or 1
-    contexts = load_contexts(config)
+    contexts, keys = load_contexts(config), load_keys(config)
     user = User.find(config.static.user) if config.static.user is not None and os.geteuid() == 0 else None
     sets = bind_all(config.static.listeners, workers)
     try:
@@ -354,8 +378,12 @@ def serve(config: Config, options: Options = Options(), ready: Callable[[], None
         ready()
         sys.stdout.flush()
         if workers == 1:
-            return run_worker(config, sets, contexts, 0, options)
-        return Supervisor(workers, lambda index: run_worker(config, sets, contexts, index, options), lambda: checks(config)).run()
+            return run_worker(config, sets, contexts, keys, 0, options)
+
+        def work(index: int) -> int:
+            return run_worker(config, sets, contexts, keys, index, options)
+
+        return Supervisor(workers, work, lambda: checks(config)).run()
     finally:
         close_all(sets)
 

@@ -25,7 +25,7 @@ class Ceiling:
     counts: tuple[int, int, int]
 
 
-CONNECTIONS_PER_MINUTE = Ceiling(60, (300, 900, 2700))
+UNLIMITED = 1 << 62
 FAILED_LOGINS_PER_MINUTE = Ceiling(60, (10, 30, 90))
 FAILED_LOGINS_PER_DAY = Ceiling(86400, (50, 150, 450))
 
@@ -36,6 +36,11 @@ def networks(ip: IpAddress) -> Iterator[tuple[int, int]]:
     number = int(ip)
     for index, length in enumerate(classes):
         yield family * 10 + index, number >> (bits - length)
+
+
+def per_minute(count: int) -> Ceiling:
+    """A ceiling for a host, three times it for its rack, nine times for its block; 0 is no limit."""
+    return Ceiling(60, (count, 3 * count, 9 * count)) if count else Ceiling(60, (UNLIMITED, UNLIMITED, UNLIMITED))
 
 
 class Limiter:

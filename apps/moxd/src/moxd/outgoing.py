@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mox_dkim
@@ -19,7 +20,7 @@ from mox_message.compose import date_text
 from mox_queue.direct import Direct
 from moxd import deliver, magic
 from moxd.decision import RANDOM_BITS, Decision, Step, id_text, new_id
-from moxd.tls.dkim_keys import KeyFileError, load
+from moxd.tls.dkim_keys import DkimKey, KeyFileError, load
 
 if TYPE_CHECKING:
     from moxd.app import App
@@ -127,11 +128,20 @@ class Outgoing:
                 if not settings.sign:
                     continue
                 try:
-                    signers.append(mox_dkim.Signer(name, selector, private_key(load(config.path(settings.key)))))
+                    signers.append(mox_dkim.Signer(name, selector, private_key(self._key(config.path(settings.key)))))
                 except (KeyFileError, ValueError) as error:
                     log.error("DKIM key is not used", extra={"domain": name, "selector": selector, "error": str(error)})
             found[name] = signers
         self._signers = found
+
+    def _key(self, path: Path) -> DkimKey:
+        """The key as it is now; where the user that we became may not read it, as it was at the start."""
+        try:
+            return load(path)
+        except KeyFileError:
+            if path in self._app.keys:
+                return self._app.keys[path]
+            raise
 
     def sign(self, sender: mox_message.From, added: bytes, content: mox_message.Content, now: float) -> tuple[str, bytes]:
         """(by whom or why not, the DKIM-Signature fields) for a message with `added` in front."""

@@ -60,12 +60,20 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
 def _serve(options: argparse.Namespace) -> int:
     """Runs the mail server in the foreground: binds its ports, drops to the configured user, serves until SIGTERM.
     SIGHUP reads domains.toml again."""
+    import mox_store
     from moxd.app import serve
     from moxd.config import read_config
+    from moxd.tls.contexts import CertificateError
+    from moxd.tls.dkim_keys import KeyFileError
 
     config = read_config(options.config)
     try:
         return serve(config)
+    except (CertificateError, KeyFileError) as error:
+        raise StartError(str(error)) from None
+    except mox_store.StoreError as error:
+        cause = error.__cause__
+        raise StartError(disk_sentence(cause, config.data) if isinstance(cause, OSError | sqlite3.Error) else str(error)) from error
     except (OSError, sqlite3.OperationalError) as error:
         raise StartError(disk_sentence(error, config.data)) from error
 
@@ -74,10 +82,14 @@ def _localserve(options: argparse.Namespace) -> int:
     """Runs a complete mail server on loopback: own certificates, one account, everything sent is delivered to it.
     Magic addresses make it fail on purpose: temperror@, permerror@, timeout@, 4xx@ and 5xx@ (any code), also with
     mailfrom or rcptto in front."""
+    import mox_store
     from moxd import localserve
 
     folder: Path = options.data or localserve.default_data()
     try:
         return localserve.run(folder, options.ports_from, options.workers, options.log_level)
+    except mox_store.StoreError as error:
+        cause = error.__cause__
+        raise StartError(disk_sentence(cause, folder) if isinstance(cause, OSError | sqlite3.Error) else str(error)) from error
     except (OSError, sqlite3.OperationalError) as error:
         raise StartError(disk_sentence(error, folder)) from error

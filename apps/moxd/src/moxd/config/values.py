@@ -99,7 +99,8 @@ class Static(Settings):
     postmaster: str | None = None
     max_message_size: int = Field(default=100 * 1024 * 1024, ge=64 * 1024)
     durability: Literal["group", "full"] = "group"
-    first_time_sender_delay: float = Field(default=0.0, ge=0, le=120)
+    # New connections a minute from one address; its /26 may make 3 times, its /21 9 times as many.  0: no limit.
+    connections_per_minute: int = Field(default=300, ge=0)
     dns: Dns = Dns()
     outgoing: Outgoing = Outgoing()
     listeners: dict[str, Listener] = Field(min_length=1)
