@@ -222,7 +222,7 @@ class _Session:
             upgraded = await self._loop.start_tls(
                 transport, cast(Any, self), context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
-        except (OSError, ssl.SSLError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError, ssl.SSLError) as error:
             log.info("TLS handshake failed", extra={"error": str(error)})
             self._task = None
             transport.abort()
@@ -232,7 +232,7 @@ class _Session:
         self._upgrading = False
         if upgraded is None:
             return
-        self._transport = cast(asyncio.Transport, upgraded)
+        self._transport = upgraded
         session.tls_started()
         self._paused = False
         self._go_on()

@@ -70,6 +70,7 @@ class MailboxInfo:
     size: int
     special_use: str = ""
     subscribed: bool = True
+    highest_modseq: int = 0  # 0: not known here
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +129,10 @@ class Sink(Protocol):
 class Mailbox(Protocol):
     """An open mailbox; uids are ascending wherever there are several."""
 
-    name: str
-    uidvalidity: int
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def uidvalidity(self) -> int: ...
     def uidnext(self) -> int: ...
     def keywords(self) -> Sequence[str]: ...
     def entries(self) -> Iterable[tuple[int, int, int]]:
@@ -152,7 +154,9 @@ class Mailbox(Protocol):
         ...
 
     def content(self, message: int) -> Content: ...
-    def store(self, uids: Sequence[int], action: FlagAction, flags: Sequence[str]) -> Pending[Sequence[tuple[int, int]]]:
+    def store(
+        self, uids: Sequence[int], action: FlagAction, flags: Sequence[str]
+    ) -> Pending[Sequence[tuple[int, int]]]:
         """(uid, flag bits after) of what changed."""
         ...
 
@@ -200,7 +204,7 @@ class IndexedMailbox(Mailbox, Protocol):
         self, uids: Sequence[int], action: FlagAction, flags: Sequence[str], unchanged_since: int
     ) -> Pending[Conditional]: ...
     def expunged_since(self, modseq: int) -> Sequence[int]:
-        """Uids that went after `modseq`, ascending; those that went and whose going is forgotten must be among them."""
+        """Uids that went after `modseq`, ascending; more than those is right too, fewer is not."""
         ...
 
 
@@ -232,7 +236,9 @@ class Logins(Protocol):
     def allowed(self, peer: IPv4Address | IPv6Address | None) -> bool: ...
     def password(self, name: str, password: str, peer: IPv4Address | IPv6Address | None) -> Pending[Account | None]: ...
     def verifier(self) -> mox_sasl.Verifier: ...
-    def authenticated(self, name: str, mechanism: str, peer: IPv4Address | IPv6Address | None) -> Pending[Account | None]:
+    def authenticated(
+        self, name: str, mechanism: str, peer: IPv4Address | IPv6Address | None
+    ) -> Pending[Account | None]:
         """A mechanism has proven `name`; the account, or None."""
         ...
 

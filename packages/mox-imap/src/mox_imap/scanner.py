@@ -21,6 +21,7 @@ _ASTRING = re.compile(rb"[!#$&'+,\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~\x80-\xff]+")
 _LIST_MAILBOX = re.compile(rb"[!#$%&'*+,\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~\x80-\xff]+")
 _LITERAL = re.compile(rb"(~?)\{(\d{1,20})(\+?)\}\r\n")
 _NUMBER = re.compile(rb"\d{1,20}")
+_SET_BEGINS = tuple(b"$*0123456789"[at : at + 1] for at in range(12))
 _SET = re.compile(rb"[0-9*:,]+")
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n\0]|\\["\\])*)"')
 _DATE = re.compile(rb'"?(\d{1,2})-([A-Za-z]{3})-(\d{4})"?')
@@ -107,7 +108,8 @@ class Scanner:
         """Is everything read?"""
         return self._at >= self._end
 
-    def _match(self, pattern: re.Pattern[bytes], what: str) -> re.Match[bytes]:
+    def match(self, pattern: re.Pattern[bytes], what: str) -> re.Match[bytes]:
+        """Takes what `pattern` matches.  Raises, naming `what`."""
         match = pattern.match(self._data, self._at, self._end if pattern is not _LITERAL else len(self._data))
         if match is None:
             raise self.fail(f"{what} is expected")
@@ -118,15 +120,15 @@ class Scanner:
 
     def tag(self) -> str:
         """tag"""
-        return self._match(_TAG, "a tag")[0].decode()
+        return self.match(_TAG, "a tag")[0].decode()
 
     def atom(self) -> str:
         """atom"""
-        return self._match(_ATOM, "an atom")[0].decode()
+        return self.match(_ATOM, "an atom")[0].decode()
 
     def number(self) -> int:
         """number64"""
-        return int(self._match(_NUMBER, "a number")[0])
+        return int(self.match(_NUMBER, "a number")[0])
 
     def nz_number(self) -> int:
         """nz-number"""
@@ -137,7 +139,7 @@ class Scanner:
 
     def literal(self) -> bytes:
         """literal, literal8"""
-        match = self._match(_LITERAL, "a literal")
+        match = self.match(_LITERAL, "a literal")
         size = int(match[2])
         value = self._data[self._at : self._at + size]
         if len(value) < size:
@@ -148,7 +150,7 @@ class Scanner:
     def string(self) -> bytes:
         """string"""
         if self.peek(b'"'):
-            raw = self._match(_QUOTED, "a quoted string")[1]
+            raw = self.match(_QUOTED, "a quoted string")[1]
             return re.sub(rb"\\(.)", rb"\1", raw) if b"\\" in raw else raw
         if self.peek(b"{") or self.peek(b"~{"):
             return self.literal()
@@ -158,7 +160,7 @@ class Scanner:
         """astring"""
         if self.peek(b'"') or self.peek(b"{"):
             return self.string()
-        return self._match(_ASTRING, "an astring")[0]
+        return self.match(_ASTRING, "an astring")[0]
 
     def text(self) -> str:
         """An astring as text.  Raises for what is not UTF-8."""
@@ -193,7 +195,7 @@ class Scanner:
         """list-mailbox: with wildcards"""
         if self.peek(b'"') or self.peek(b"{"):
             return self._name(self._decoded(self.string()))
-        match = self._match(_LIST_MAILBOX, "a mailbox pattern")
+        match = self.match(_LIST_MAILBOX, "a mailbox pattern")
         return self._name(self._decoded(match[0]))
 
     # -- sets, dates, flags
@@ -202,7 +204,7 @@ class Scanner:
         """sequence-set"""
         if self.take(b"$"):
             return SequenceSet((), saved=True)
-        text = self._match(_SET, "a sequence set")[0]
+        text = self.match(_SET, "a sequence set")[0]
         parts = text.split(b",")
         if len(parts) > MAX_RANGES:
             raise self.fail("too many ranges")
@@ -222,7 +224,7 @@ class Scanner:
 
     def date(self) -> date:
         """date"""
-        day, month, year = self._match(_DATE, "a date").groups()
+        day, month, year = self.match(_DATE, "a date").groups()
         number = _MONTHS.get(month.lower())
         try:
             if number is None:
@@ -233,16 +235,29 @@ class Scanner:
 
     def date_time(self) -> float:
         """date-time, as seconds since 1970"""
-        day, month, year, hour, minute, second, sign, zone_hour, zone_minute = self._match(_DATE_TIME, "a date-time").groups()
+        day, month, year, hour, minute, second, sign, zone_hour, zone_minute = self.match(
+            _DATE_TIME, "a date-time"
+        ).groups()
         offset = timedelta(minutes=int(zone_hour) * 60 + int(zone_minute)) * (1 if sign == b"+" else -1)
         number = _MONTHS.get(month.lower())
         try:
             if number is None:
                 raise ValueError
             zone = timezone(offset)
-            return datetime(int(year), number, int(day), int(hour), int(minute), min(int(second), 59), tzinfo=zone).timestamp()
+            return datetime(
+                int(year), number, int(day), int(hour), int(minute), min(int(second), 59), tzinfo=zone
+            ).timestamp()
         except (ValueError, OverflowError):
             raise self.fail("no such date-time") from None
+
+    @property
+    def at_set(self) -> bool:
+        """Does a sequence set come next?"""
+        return self._data[self._at : self._at + 1] in _SET_BEGINS
+
+    def flag_keyword(self) -> str:
+        """flag-keyword"""
+        return self.atom()
 
     def flag(self) -> str:
         """flag"""

@@ -66,6 +66,7 @@ class ImapConfig:
     plaintext_login: bool = False
     limits: WireLimits = field(default_factory=WireLimits)
     limits_before_login: WireLimits = field(default_factory=lambda: WireLimits(line=16384, literal=8192, command=32768))
+    modseqs: bool = False  # every mailbox is an IndexedMailbox: CONDSTORE and QRESYNC (RFC 7162)
     login_seconds: float = 60.0
     idle_seconds: float = 1800.0 + 60.0  # RFC 9051 5.4: at least 30 minutes
     bad_commands: int = 10
@@ -73,7 +74,7 @@ class ImapConfig:
 
 CAPABILITIES = (
     "IMAP4rev2 IMAP4rev1 LITERAL+ ENABLE IDLE SASL-IR ID NAMESPACE UNSELECT UIDPLUS MOVE ESEARCH SEARCHRES CHILDREN "
-    "LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE BINARY MULTIAPPEND UTF8=ACCEPT"
+    "LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE BINARY MULTIAPPEND UTF8=ACCEPT PARTIAL SAVEDATE"
 )
 
 
@@ -103,6 +104,8 @@ class ImapServer:
         self.read_only = False
         self.utf8 = False
         self.rev2 = False
+        self.condstore = False
+        self.qresync = False
         self.now = now
         self.waiting: Pending[Any] | None = None
         self.breathing = False
@@ -117,6 +120,7 @@ class ImapServer:
         self._running: Command | None = None
         self._tag = ""
         self._name = ""
+        self._uid = False
         self._value: Any = None
         self._error: BaseException | None = None
         self._exchanging = False
@@ -170,8 +174,10 @@ class ImapServer:
             return
         try:
             self._value = pending.result()
-        except BaseException as error:  # the command decides what it means
+        except Exception as error:  # the command decides what it means
             self._error = error
+        except BaseException:  # cancelled: asyncio's word for "it was given up"
+            self._error = BackendError("UNAVAILABLE", "it was given up")
 
     @property
     def busy(self) -> bool:
@@ -218,7 +224,7 @@ class ImapServer:
 
     def capabilities(self) -> str:
         """The words of CAPABILITY in this state."""
-        words = CAPABILITIES
+        words = CAPABILITIES + (" CONDSTORE QRESYNC" if self.config.modseqs else "")
         if self.account is None:
             if self.tls or self.config.plaintext_login:
                 words += " AUTH=SCRAM-SHA-256 AUTH=PLAIN"
@@ -262,6 +268,21 @@ class ImapServer:
                 self.view.hear(self.view.mailbox.changes())
             yield from self.view.tell(expunges=expunges)
 
+    def condstore_used(self, scan: Scanner) -> None:
+        """A CONDSTORE enabling command (RFC 7162 3.1): from now on MODSEQ is told.  Raises CommandSyntaxError."""
+        if not self.config.modseqs or (self.view is not None and self.view.indexed is None):
+            raise scan.fail("CONDSTORE is not to be had")
+        if not self.condstore:
+            self.condstore = True
+            if self.view is not None:
+                self.view.modseqs = True
+                self._write(b"* OK [HIGHESTMODSEQ %d] highest\r\n" % self.highest_modseq())
+
+    def highest_modseq(self) -> int:
+        """Of the open mailbox; 0 when its backend knows of none."""
+        indexed = self.selected().indexed
+        return indexed.highest_modseq() if indexed is not None and self.config.modseqs else 0
+
     def exchange(self, data: bytes) -> Generator[Yielded, Any, bytes]:
         """Sends a SASL challenge; the client's answer."""
         self._write(b"+ " + base64.b64encode(data) + b"\r\n")
@@ -271,6 +292,8 @@ class ImapServer:
     def begin_idle(self) -> None:
         """From here on changes are told as they happen, until DONE."""
         self.idle_tag = self._tag
+        if self.view is not None:
+            self.view.last = None
 
     def unread(self) -> bool:
         """Has the client sent more than this command?"""
@@ -281,9 +304,9 @@ class ImapServer:
         self._news = True
         self.wake()
 
-    def start(self, tag: str, name: str, command: Command) -> None:
+    def start(self, tag: str, name: str, command: Command, *, uid: bool = False) -> None:
         """Runs a command's generator."""
-        self._tag, self._name, self._running = tag, name, command
+        self._tag, self._name, self._uid, self._running = tag, name, uid, command
         self._value, self._error = None, None
 
     def drop_append(self) -> None:
@@ -339,7 +362,8 @@ class ImapServer:
     def _complete(self, word: str, code: str, text: str) -> None:
         self._running = None
         if self.view is not None:
-            expunges = self._name not in ("FETCH", "STORE", "SEARCH")
+            # RFC 9051 7.5.1: not while numbers of messages may be on their way.
+            expunges = self._uid or self._name not in ("FETCH", "STORE", "SEARCH")
             self._write_all(self.updates(expunges=expunges))
         middle = f"[{code}] " if code else ""
         self._write(f"{self._tag} {word} {middle}{_clean(text)}\r\n".encode("utf-8", "replace"))
@@ -421,7 +445,7 @@ class ImapServer:
             states, handler = found
             if self.state not in states:
                 raise scan.fail(f"{name} cannot be said now")
-            self.start(self._tag, name, handler(self, scan, uid))
+            self.start(self._tag, name, handler(self, scan, uid), uid=uid)
         except CommandSyntaxError as error:
             self._bad_command(error)
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from mox_imap.writer import ntext, string
 from mox_message import Fields, Group, Mailbox, Part, addresses
 
 # What clients never ask for in lists, and what grows: left out of the header block that is kept ready.
 NOT_KEPT = frozenset(
-    "received received-spf authentication-results dkim-signature domainkey-signature arc-seal arc-message-signature "
-    "arc-authentication-results return-path delivered-to x-google-dkim-signature x-received x-gm-message-state".split()
+    [
+        "received",
+        "received-spf",
+        "authentication-results",
+        "dkim-signature",
+        "domainkey-signature",
+        "arc-seal",
+        "arc-message-signature",
+        "arc-authentication-results",
+        "return-path",
+        "delivered-to",
+        "x-google-dkim-signature",
+        "x-received",
+        "x-gm-message-state",
+    ]
 )
 MAX_KEPT = 16 * 1024
 
@@ -70,27 +85,21 @@ def _name(name: str) -> str:
 
 
 def bodystructure(part: Part) -> bytes:
-    """The extended form; `body` makes the short one of it."""
-    return _structure(part, extended=True)
+    """The form with extension data, as BODYSTRUCTURE shows it; `short` makes of it what BODY shows."""
+    return _structure(part)
 
 
-def body(part: Part) -> bytes:
-    """BODY: the structure without extension data."""
-    return _structure(part, extended=False)
-
-
-def _structure(part: Part, *, extended: bool) -> bytes:
+def _structure(part: Part) -> bytes:
     # MAX_DEPTH of mox_message bounds this recursion.
     if part.type == "multipart" and part.children:
-        inner = b"".join(_structure(child, extended=extended) for child in part.children)
-        out = b"(" + inner + b" " + _upper(part.subtype)
-        if extended:
-            out += b" " + _parameters(part.parameters) + b" " + _tail(part)
-        return out + b")"
-    return b"(" + b" ".join(_single(part, extended=extended)) + b")"
+        inner = b"".join(_structure(child) for child in part.children)
+        return (
+            b"(" + inner + b" " + _upper(part.subtype) + b" " + _parameters(part.parameters) + b" " + _tail(part) + b")"
+        )
+    return b"(" + b" ".join(_single(part)) + b")"
 
 
-def _single(part: Part, *, extended: bool) -> Iterator[bytes]:
+def _single(part: Part) -> Iterator[bytes]:
     kind, subtype = part.type, part.subtype
     if kind == "multipart":  # without parts: there is nothing to list, so it is shown as what it is, text
         kind, subtype = "text", "plain"
@@ -103,13 +112,12 @@ def _single(part: Part, *, extended: bool) -> Iterator[bytes]:
     yield b"%d" % part.size
     if part.message is not None:
         yield envelope(part.message)
-        yield _structure(part.message, extended=extended)
+        yield _structure(part.message)
         yield b"%d" % part.lines
     elif kind == "text":
         yield b"%d" % part.lines
-    if extended:
-        yield ntext(part.md5)
-        yield _tail(part)
+    yield ntext(part.md5)
+    yield _tail(part)
 
 
 def _tail(part: Part) -> bytes:
@@ -118,7 +126,11 @@ def _tail(part: Part) -> bytes:
         disposition = b"(" + _upper(part.disposition) + b" " + _parameters(part.disposition_parameters) + b")"
     language = b"NIL"
     if part.language:
-        language = b"(" + b" ".join(ntext(tag) for tag in part.language) + b")" if len(part.language) > 1 else ntext(part.language[0])
+        language = (
+            b"(" + b" ".join(ntext(tag) for tag in part.language) + b")"
+            if len(part.language) > 1
+            else ntext(part.language[0])
+        )
     return disposition + b" " + language + b" " + ntext(part.location)
 
 
@@ -129,10 +141,74 @@ def _upper(text: str) -> bytes:
 def _parameters(pairs: tuple[tuple[str, str], ...]) -> bytes:
     if not pairs:
         return b"NIL"
-    return b"(" + b" ".join(_upper(name) + b" " + string(value.encode("utf-8", "surrogateescape")) for name, value in pairs) + b")"
+    return (
+        b"("
+        + b" ".join(_upper(name) + b" " + string(value.encode("utf-8", "surrogateescape")) for name, value in pairs)
+        + b")"
+    )
 
 
 def trimmed_header(fields: Fields) -> bytes:
     """The header without what relays add, as bytes with line ends, at most MAX_KEPT octets; b"" when it would be more."""
     block = b"".join([field.raw for field in fields if field.name not in NOT_KEPT])
     return block if len(block) <= MAX_KEPT else b""
+
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|\{(\d+)\}\r\n|[()]|[^ ()"{]+')
+
+
+def short(extended: bytes) -> bytes:
+    """BODY from what `bodystructure` wrote: the same without extension data."""
+    return _short(_tree(extended))
+
+
+_Node: TypeAlias = "bytes | list[_Node]"
+
+
+def _tree(data: bytes) -> list[_Node]:
+    """Nested lists of tokens, literals whole."""
+    stack: list[list[_Node]] = [[]]
+    at = 0
+    while (match := _TOKEN.search(data, at)) is not None:
+        at = match.end()
+        token = match[0]
+        if token == b"(":
+            stack.append([])
+        elif token == b")":
+            inner = stack.pop()
+            stack[-1].append(inner)
+        else:
+            if match[1] is not None:
+                token, at = data[match.start() : at + int(match[1])], at + int(match[1])
+            stack[-1].append(token)
+    found = stack[0][0]
+    assert isinstance(found, list)
+    return found
+
+
+def _short(node: list[_Node]) -> bytes:
+    if isinstance(node[0], list):
+        end = next(at for at, child in enumerate(node) if isinstance(child, bytes))
+        return (
+            b"("
+            + b"".join([_short(child) for child in node[:end] if isinstance(child, list)])
+            + b" "
+            + _flat(node[end])
+            + b")"
+        )
+    # RFC 9051 9, body-type-1part: type, subtype, parameters, id, description, encoding, size; then by type.
+    words = [_flat(one) for one in node[:7]]
+    if node[0] == b'"TEXT"':
+        words.append(_flat(node[7]))
+    elif node[0] == b'"MESSAGE"' and len(node) > 9 and isinstance(node[8], list):
+        inner = node[8]
+        words += [_flat(node[7]), _short(inner), _flat(node[9])]
+    return b"(" + b" ".join(words) + b")"
+
+
+def _flat(node: _Node) -> bytes:
+    if isinstance(node, bytes):
+        return node
+    # Addresses stand side by side without spaces, everything else with one.
+    between = b"" if node and isinstance(node[0], list) else b" "
+    return b"(" + between.join(map(_flat, node)) + b")"

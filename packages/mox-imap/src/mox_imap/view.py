@@ -8,8 +8,13 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
-from mox_imap.backend import Changes, Mailbox
+from mox_imap import writer
+from mox_imap.backend import Changes, Columns, IndexedMailbox, Mailbox
 from mox_imap.scanner import SequenceSet
+from mox_message import Content, Part
+
+# How long the set in one VANISHED may be, in numbers of ranges: clients have line limits too.
+VANISHED_AT_ONCE = 500
 
 
 class View:
@@ -17,16 +22,25 @@ class View:
 
     def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox = mailbox
+        self.indexed: IndexedMailbox | None = mailbox if isinstance(mailbox, IndexedMailbox) else None
         self.uids = array("q")
         self.messages = array("q")
         self.told = array("q")
         self.saved: tuple[int, ...] = ()  # the result of SEARCH RETURN (SAVE), as uids
+        self.last: tuple[int, Content, Part] | None = None  # the message whose parts were looked at last
+        self.modseqs = False  # tell MODSEQ with every change of flags (RFC 7162 3.1)
+        self.vanished = False  # tell VANISHED, not EXPUNGE (RFC 7162 3.2.10)
+        self._names: dict[int, bytes] = {}
         self._added: list[tuple[int, int]] = []
         self._flags: dict[int, None] = {}
         self._expunged: set[int] = set()
         self._load()
 
     def _load(self) -> None:
+        if self.indexed is not None:
+            columns = self.indexed.columns()
+            self.uids, self.messages, self.told = columns.uids[:], columns.messages[:], columns.flags[:]
+            return
         for uid, message, bits in self.mailbox.entries():
             self.uids.append(uid)
             self.messages.append(message)
@@ -40,26 +54,73 @@ class View:
         at = bisect_left(self.uids, uid)
         return at if at < len(self.uids) and self.uids[at] == uid else -1
 
-    def gone(self, uid: int) -> bool:
-        """Was it expunged, without the client knowing yet?"""
-        return uid in self._expunged
-
-    def indexes(self, numbers: SequenceSet, *, uid: bool) -> list[int] | None:
-        """The indexes that a set means, ascending; None when a sequence number is beyond the mailbox."""
+    def indexes(self, numbers: SequenceSet, *, uid: bool) -> Sequence[int]:
+        """The indexes that a set means, ascending; numbers beyond the mailbox mean nothing."""
         if numbers.saved:
             return [at for found in self.saved if (at := self.index(found)) >= 0]
-        found: list[int] = []
-        if uid:
-            largest = self.uids[-1] if self.uids else 0
-            for low, high in numbers.bounds(largest):
-                found.extend(range(bisect_left(self.uids, low), bisect_right(self.uids, high)))
-            return found
         count = len(self.uids)
-        for low, high in numbers.bounds(count):
-            if low < 1 or high > count:
-                return None
-            found.extend(range(low - 1, high))
-        return found
+        pieces: list[range] = []
+        if uid:
+            for low, high in numbers.bounds(self.uids[-1] if count else 0):
+                pieces.append(range(bisect_left(self.uids, low), bisect_right(self.uids, high)))
+        else:
+            pieces = [range(low - 1, min(high, count)) for low, high in numbers.bounds(count) if 0 < low <= count]
+        if len(pieces) == 1:
+            return pieces[0]
+        return [at for piece in pieces for at in piece]
+
+    def beyond(self, numbers: SequenceSet) -> bool:
+        """Does a set have sequence numbers that do not exist?"""
+        return not numbers.saved and any(
+            low < 1 or high > len(self.uids) for low, high in numbers.bounds(len(self.uids))
+        )
+
+    # -- what is there now
+
+    def _aligned(self) -> Columns | None:
+        """The columns, if their first entries are those that the client knows.
+
+        Every uid that is there and not above the last one told has been told; so if as many are there as were told, they
+        are the same, and it is enough to look at the last one."""
+        if self.indexed is None:
+            return None
+        columns, count = self.indexed.columns(), len(self.uids)
+        if count == 0 or (len(columns.uids) >= count and columns.uids[count - 1] == self.uids[-1]):
+            return columns
+        return None
+
+    def flags(self, indexes: Sequence[int]) -> Sequence[int]:
+        """Flag bits now; of what is gone, as last told."""
+        columns = self._aligned()
+        if columns is None:
+            bits, uids, told = self.mailbox.bits, self.uids, self.told
+            return [told[at] if (now := bits(uids[at])) is None else now for at in indexes]
+        return _pick(columns.flags, indexes)
+
+    def sizes(self, indexes: Sequence[int]) -> Sequence[int] | None:
+        """Sizes, when they are at hand."""
+        columns = self._aligned()
+        return _pick(columns.sizes, indexes) if columns is not None else None
+
+    def modseqs_of(self, indexes: Sequence[int]) -> Sequence[int]:
+        """Modseqs now; of what is gone, the mailbox's, for its going was a change."""
+        assert self.indexed is not None
+        columns = self._aligned()
+        if columns is not None:
+            return _pick(columns.modseqs, indexes)
+        columns, highest = self.indexed.columns(), self.indexed.highest_modseq()
+        found = [(at, bisect_left(columns.uids, self.uids[at])) for at in indexes]
+        return [
+            columns.modseqs[now] if now < len(columns.uids) and columns.uids[now] == self.uids[at] else highest
+            for at, now in found
+        ]
+
+    def names(self, bits: int) -> bytes:
+        """Flag names, space separated."""
+        names = self._names.get(bits)
+        if names is None:  # a bit's keyword never changes, so this need not be forgotten
+            names = self._names[bits] = " ".join(self.mailbox.flag_names(bits)).encode("utf-8", "replace")
+        return names
 
     # -- what happened
 
@@ -68,7 +129,8 @@ class View:
         if changes.resync:
             self._resync()
             return
-        self._added += [entry for entry in changes.added if not self.uids or entry[0] > self.uids[-1]]
+        last = self.uids[-1] if self.uids else 0
+        self._added += [entry for entry in changes.added if entry[0] > last]
         self._flags.update(dict.fromkeys(changes.flags))
         self._expunged.update(changes.expunged)
 
@@ -89,47 +151,81 @@ class View:
             yield from self._tell_flags()
 
     def _tell_expunged(self) -> Iterator[bytes]:
-        indexes = sorted((at for uid in self._expunged if (at := self.index(uid)) >= 0), reverse=True)
+        gone = sorted(self._expunged)
         self._added = [entry for entry in self._added if entry[0] not in self._expunged]
         self._expunged.clear()
-        yield from self.remove(indexes)
-
-    def remove(self, indexes: Sequence[int]) -> Iterator[bytes]:
-        """Takes entries (descending indexes) out and says so."""
+        indexes = [at for uid in gone if (at := self.index(uid)) >= 0]
         if not indexes:
             return
-        if len(indexes) < 20:
-            for at in indexes:
-                del self.uids[at], self.messages[at], self.told[at]
+        if self.vanished:
+            yield from vanished([self.uids[at] for at in indexes])
         else:
-            gone = set(indexes)
-            kept = [at for at in range(len(self.uids)) if at not in gone]
-            for name in ("uids", "messages", "told"):
-                column = getattr(self, name)
-                setattr(self, name, array("q", [column[at] for at in kept]))
-        yield b"".join([b"* %d EXPUNGE\r\n" % (at + 1) for at in indexes])
+            yield b"".join([b"* %d EXPUNGE\r\n" % (at + 1) for at in reversed(indexes)])
+        self._remove(indexes)
+
+    def _remove(self, indexes: list[int]) -> None:
+        if len(indexes) < 20:
+            for at in reversed(indexes):
+                del self.uids[at], self.messages[at], self.told[at]
+            return
+        gone = set(indexes)
+        kept = [at for at in range(len(self.uids)) if at not in gone]
+        for name in ("uids", "messages", "told"):
+            column = getattr(self, name)
+            setattr(self, name, array("q", [column[at] for at in kept]))
 
     def _tell_added(self) -> Iterator[bytes]:
         added, self._added = self._added, []
-        last = self.uids[-1] if self.uids else 0
+        before = len(self.uids)
         for uid, message in sorted(set(added)):
             bits = self.mailbox.bits(uid)
-            if uid > last and bits is not None and uid not in self._expunged:
+            if bits is not None and (not self.uids or uid > self.uids[-1]):
                 self.uids.append(uid)
                 self.messages.append(message)
                 self.told.append(bits)
                 self._flags.pop(uid, None)
-        yield b"* %d EXISTS\r\n" % len(self.uids)
+        if len(self.uids) > before:
+            yield b"* %d EXISTS\r\n" % len(self.uids)
 
     def _tell_flags(self) -> Iterator[bytes]:
         flags, self._flags = self._flags, {}
+        changed: list[int] = []
         for uid in flags:
             at = self.index(uid)
-            bits = self.mailbox.bits(uid)
-            if at >= 0 and bits is not None and bits != self.told[at]:
-                self.told[at] = bits
-                yield b"* %d FETCH (UID %d FLAGS (%s))\r\n" % (at + 1, uid, self.names(bits))
+            if at >= 0:
+                bits = self.mailbox.bits(uid)
+                if bits is not None and bits != self.told[at]:
+                    self.told[at] = bits
+                    changed.append(at)
+        if changed:
+            yield self.flag_lines(changed, uid=True)
 
-    def names(self, bits: int) -> bytes:
-        """Flag names, space separated."""
-        return " ".join(self.mailbox.flag_names(bits)).encode("utf-8", "replace")
+    def flag_lines(self, indexes: Sequence[int], *, uid: bool) -> bytes:
+        """Untagged FETCH responses with the flags as told, and with MODSEQ where it is due."""
+        uids, told, names = self.uids, self.told, self.names
+        if self.modseqs and self.indexed is not None:
+            return b"".join(
+                [
+                    b"* %d FETCH (UID %d FLAGS (%s) MODSEQ (%d))\r\n" % (at + 1, uids[at], names(told[at]), modseq)
+                    for at, modseq in zip(indexes, self.modseqs_of(indexes), strict=True)
+                ]
+            )
+        if uid:
+            return b"".join(
+                [b"* %d FETCH (UID %d FLAGS (%s))\r\n" % (at + 1, uids[at], names(told[at])) for at in indexes]
+            )
+        return b"".join([b"* %d FETCH (FLAGS (%s))\r\n" % (at + 1, names(told[at])) for at in indexes])
+
+
+def vanished(uids: Sequence[int], *, earlier: bool = False) -> Iterator[bytes]:
+    """VANISHED responses (RFC 7162 3.2.10) for ascending uids."""
+    word = b"VANISHED (EARLIER)" if earlier else b"VANISHED"
+    ranges = writer.sequence_set(uids).split(b",") if uids else []
+    for start in range(0, len(ranges), VANISHED_AT_ONCE):
+        yield b"* %s %s\r\n" % (word, b",".join(ranges[start : start + VANISHED_AT_ONCE]))
+
+
+def _pick(column: array[int], indexes: Sequence[int]) -> Sequence[int]:
+    if isinstance(indexes, range) and indexes.step == 1:
+        return column[indexes.start : indexes.stop]
+    return [column[at] for at in indexes]

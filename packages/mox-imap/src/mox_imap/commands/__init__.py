@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from mox_imap.commands import copymove, fetch, list as list_, mailbox, search, session, store
+from mox_imap.commands import copymove, fetch, mailbox, search, session, store
+from mox_imap.commands import list as list_
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer, State
 

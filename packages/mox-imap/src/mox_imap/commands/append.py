@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from mox_imap import writer
 from mox_imap.backend import Appended, Sink
 from mox_imap.scanner import CommandSyntaxError, Scanner
 from mox_imap.server import Command, ImapServer, No, State
-from mox_imap import writer
 
 MAX_MESSAGES = 1000
 _APPEND = re.compile(rb"[^ \r\n]+ APPEND ", re.IGNORECASE)

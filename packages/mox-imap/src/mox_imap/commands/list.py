@@ -19,7 +19,10 @@ def pattern(reference: str, text: str) -> re.Pattern[str]:
     first, slash, rest = joined.partition("/")
     if first.upper() == "INBOX":
         joined = "Inbox" + slash + rest
-    out = [".*" if run[0] == "*" else "[^/]*" if run[0] == "%" else re.escape(run) for run in re.findall(r"\*+%*|%+|[^*%]+", joined)]
+    out = [
+        ".*" if run[0] == "*" else "[^/]*" if run[0] == "%" else re.escape(run)
+        for run in re.findall(r"\*+%*|%+|[^*%]+", joined)
+    ]
     return re.compile("".join(out) + r"\Z", re.DOTALL)
 
 

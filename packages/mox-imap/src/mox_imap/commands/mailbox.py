@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from mox_imap import utf7, writer
 from mox_imap.backend import BackendError, MailboxInfo
-from mox_imap.scanner import Scanner
+from mox_imap.commands.store import flags_bytes
+from mox_imap.scanner import Scanner, SequenceSet
 from mox_imap.server import Command, ImapServer, No, State
-from mox_imap.view import View
+from mox_imap.view import View, vanished
 
-SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
-STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "DELETED", "SIZE", "RECENT")
+STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "DELETED", "SIZE", "RECENT", "HIGHESTMODSEQ")
 
 
 def name_bytes(s: ImapServer, name: str) -> bytes:
     """A mailbox name as this client reads it."""
-    name = "INBOX" if name == "Inbox" else name
+    if name == "Inbox" or name.startswith("Inbox/"):
+        name = "INBOX" + name[5:]
     return writer.astring(name if s.utf8 else utf7.encode(name))
 
 
@@ -28,20 +33,29 @@ def examine(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     return _open(s, scan, read_only=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a client that comes back knows (RFC 7162 3.2.5)."""
+
+    uidvalidity: int
+    modseq: int
+    uids: SequenceSet | None = None
+
+
 def _open(s: ImapServer, scan: Scanner, *, read_only: bool) -> Command:
     scan.sp()
     name = scan.mailbox()
+    known = _parameters(s, scan) if scan.take(b" (") else None
     scan.end()
     assert s.account is not None
-    was_open = s.view is not None
-    s.close_mailbox()
-    if was_open:
+    if s.view is not None:
+        s.close_mailbox()
         yield b"* OK [CLOSED] the mailbox before is closed\r\n"
     mailbox = s.account.open(name, s.heard_news)
     view = s.view = View(mailbox)
+    view.modseqs, view.vanished = s.condstore, s.qresync
     s.state, s.read_only = State.SELECTED, read_only
-    keywords = " ".join(mailbox.keywords()).encode("utf-8", "replace")
-    flags = SYSTEM + (b" " + keywords if keywords else b"")
+    flags = flags_bytes(view)
     yield b"* FLAGS (%s)\r\n* %d EXISTS\r\n" % (flags, len(view))
     if not s.rev2:
         yield b"* 0 RECENT\r\n"
@@ -51,8 +65,66 @@ def _open(s: ImapServer, scan: Scanner, *, read_only: bool) -> Command:
     permanent = b"" if read_only else flags + b" \\*"
     yield b"* OK [PERMANENTFLAGS (%s)] limited\r\n" % permanent
     yield b"* OK [UIDVALIDITY %d] for good\r\n* OK [UIDNEXT %d] at least\r\n" % (mailbox.uidvalidity, mailbox.uidnext())
-    yield b'* LIST () "/" %s\r\n' % name_bytes(s, mailbox.name)
+    if highest := s.highest_modseq():
+        yield b"* OK [HIGHESTMODSEQ %d] highest\r\n" % highest
+    if s.rev2:
+        yield b'* LIST () "/" %s\r\n' % name_bytes(s, mailbox.name)
+    if known is not None and known.uidvalidity == mailbox.uidvalidity:
+        yield b"".join(_since(view, known))
     return f"[READ-{'ONLY' if read_only else 'WRITE'}] opened"
+
+
+def _parameters(s: ImapServer, scan: Scanner) -> _Known | None:
+    """select-params: CONDSTORE and QRESYNC"""
+    known: _Known | None = None
+    while True:
+        word = scan.atom().upper()
+        if word == "CONDSTORE":
+            s.condstore_used(scan)
+        elif word == "QRESYNC" and s.qresync and known is None:
+            scan.expect(b" (")
+            known = _known(scan)
+        else:
+            raise scan.fail(f"no such parameter {word[:40]}")
+        if scan.take(b")"):
+            return known
+        scan.sp()
+
+
+def _known(scan: Scanner) -> _Known:
+    uidvalidity = scan.nz_number()
+    scan.sp()
+    modseq = scan.number()
+    uids: SequenceSet | None = None
+    if scan.take(b" ") and not scan.peek(b"("):
+        uids = scan.sequence_set()
+        if scan.take(b" ") and not scan.peek(b"("):
+            raise scan.fail("'(' is expected")
+    if scan.take(b"("):
+        # seq-match-data only spares servers that forget expunges; we do not, so it is read and left.
+        scan.sequence_set()
+        scan.sp()
+        scan.sequence_set()
+        scan.expect(b")")
+    scan.expect(b")")
+    return _Known(uidvalidity, modseq, uids)
+
+
+def _since(view: View, known: _Known) -> Iterator[bytes]:
+    """What happened since the client was here last (RFC 7162 3.2.5.1): VANISHED (EARLIER), then flags."""
+    assert view.indexed is not None
+    bounds = list(known.uids.bounds(2**32)) if known.uids is not None else [(1, 2**32)]
+    gone = [uid for uid in view.indexed.expunged_since(known.modseq) if view.index(uid) < 0]
+    low = [first for first, _ in bounds]
+    yield from vanished(
+        [uid for uid in gone if (at := bisect_right(low, uid)) and uid <= bounds[at - 1][1]], earlier=True
+    )
+    modseqs = view.modseqs_of(range(len(view)))
+    changed = [at for at, modseq in enumerate(modseqs) if modseq > known.modseq]
+    if known.uids is not None:
+        within = frozenset(view.indexes(known.uids, uid=True))
+        changed = [at for at in changed if at in within]
+    yield view.flag_lines(changed, uid=True)
 
 
 def create(s: ImapServer, scan: Scanner, uid: bool) -> Command:
@@ -143,6 +215,7 @@ def status_line(s: ImapServer, info: MailboxInfo, items: list[str]) -> bytes:
         "DELETED": info.deleted,
         "SIZE": info.size,
         "RECENT": 0,
+        "HIGHESTMODSEQ": max(1, info.highest_modseq),
     }
     told = " ".join(f"{item} {values[item]}" for item in items)
     return b"* STATUS %s (%s)\r\n" % (name_bytes(s, info.name), told.encode())
@@ -155,6 +228,8 @@ def status(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     scan.sp()
     items = status_items(scan)
     scan.end()
+    if "HIGHESTMODSEQ" in items:
+        s.condstore_used(scan)
     assert s.account is not None
     info = s.account.mailbox(name)
     if info is None:
@@ -166,10 +241,12 @@ def status(s: ImapServer, scan: Scanner, uid: bool) -> Command:
 def close(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     """RFC 9051 6.4.1: expunges without telling, unless opened read-only."""
     scan.end()
+    highest = 0
     if not s.read_only:
         yield s.selected().mailbox.expunge(None)
+        highest = s.highest_modseq() if s.qresync else 0
     s.close_mailbox()
-    return None
+    return f"[HIGHESTMODSEQ {highest}] closed" if highest else None
 
 
 def unselect(s: ImapServer, scan: Scanner, uid: bool) -> Command:

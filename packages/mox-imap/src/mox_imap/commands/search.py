@@ -1,358 +1,473 @@
-"""SEARCH (RFC 9051 6.4.4) with ESEARCH and SEARCHRES: flags and numbers from arrays, the rest message by message."""
+"""SEARCH (RFC 9051 6.4.4) with ESEARCH, SEARCHRES, PARTIAL (RFC 9394), MODSEQ (RFC 7162) and SAVEDATE (RFC 8514).
+
+A key is compiled to a filter, and a filter takes the indexes of many messages and leaves those that match.  Filters
+that ask little of a message come first, so that most messages are never opened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from mox_imap import writer
 from mox_imap.backend import Row
+from mox_imap.commands.fetch import cut, partial
+from mox_imap.commands.matching import body_matches, header_matches, text_matches
 from mox_imap.scanner import MAX_ITEMS, MAX_NESTING, Scanner, SequenceSet, day_start
 from mox_imap.server import BREATHE, Command, ImapServer, No, Yielded
 from mox_imap.structure import NOT_KEPT
 from mox_imap.view import View
-from mox_message import Content, Fields, decode, parse
+from mox_message import Content, Fields, date
 
 DAY = 86400.0
-TEXT_SLICE = 20
-MAX_DECODED = 4 * 1024 * 1024
+AT_ONCE = 500
+# Octets of messages that are looked through before others get the loop.
+HEAVY_AT_ONCE = 1024 * 1024
+MAX_HEADER = 1024 * 1024
 
-Test: TypeAlias = Callable[["Candidate"], bool]
+# What a filter has to look at: arrays, rows, a message's header, all of it.
+ARRAYS, ROWS, HEADERS, TEXTS = range(4)
 FLAG_KEYS = {
     "ANSWERED": (2, True), "DELETED": (8, True), "DRAFT": (16, True), "FLAGGED": (4, True), "SEEN": (1, True),
     "UNANSWERED": (2, False), "UNDELETED": (8, False), "UNDRAFT": (16, False), "UNFLAGGED": (4, False), "UNSEEN": (1, False),
 }  # fmt: skip
+OPTIONS = ("MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).toordinal() * DAY
 
 
-class Candidate:
-    """One message, looked at as far as a key needs it."""
+class Slice:
+    """Some messages of a view; their rows are read at most once."""
 
-    __slots__ = ("_content", "_fields", "_row", "at", "uid", "view")
-
-    def __init__(self, view: View, at: int) -> None:
+    def __init__(self, view: View) -> None:
         self.view = view
-        self.at = at
-        self.uid = view.uids[at]
-        self._row: Row | None = None
-        self._content: Content | None = None
-        self._fields: Fields | None = None
+        self._rows: dict[int, Row] = {}
 
-    @property
-    def bits(self) -> int:
-        """Flags now, or as last told when it is gone."""
-        bits = self.view.mailbox.bits(self.uid)
-        return self.view.told[self.at] if bits is None else bits
+    def rows(self, indexes: Sequence[int]) -> Iterator[tuple[int, Row]]:
+        """(index, row) of those that are still to be had."""
+        missing = [at for at in indexes if at not in self._rows]
+        if missing:
+            mailbox, uids = self.view.mailbox, self.view.uids
+            there = {row.uid: row for row in mailbox.rows([uids[at] for at in missing])}
+            for at in missing:
+                row = there.get(uids[at]) or mailbox.gone_row(self.view.messages[at])
+                if row is not None:
+                    self._rows[at] = row
+        for at in indexes:
+            if at in self._rows:
+                yield at, self._rows[at]
 
-    @property
-    def row(self) -> Row:
-        """Its row.  Raises No when the message has gone for good."""
-        if self._row is None:
-            mailbox = self.view.mailbox
-            self._row = next(iter(mailbox.rows([self.uid])), None) or mailbox.gone_row(self.view.messages[self.at])
-            if self._row is None:
-                raise No("EXPUNGEISSUED", "a message is gone")
-        return self._row
+    def content(self, at: int) -> Content:
+        """A message's bytes.  Raises BackendError."""
+        return self.view.mailbox.content(self.view.messages[at])
 
-    @property
-    def content(self) -> Content:
-        """Its bytes."""
-        if self._content is None:
-            self._content = self.view.mailbox.content(self.view.messages[self.at])
-        return self._content
 
-    def fields(self, name: str) -> Sequence[str]:
-        """The unfolded values of a field."""
-        if self._fields is None or (name in NOT_KEPT):
-            kept = self.row.header
-            data = kept + b"\r\n" if kept and name not in NOT_KEPT else self.content.read(0, 1024 * 1024)
-            self._fields = Fields.parse(data)
-        return [field.text for field in self._fields.all(name)]
+Pick: TypeAlias = Callable[[Slice, Sequence[int]], Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """A compiled search: the test, and whether it opens messages."""
+class Filter:
+    """Leaves those of ascending indexes that match; `cost` is what it has to look at."""
 
-    test: Test
-    heavy: bool
+    cost: int
+    pick: Pick
+
+
+def _by_row(test: Callable[[Row], bool]) -> Filter:
+    return Filter(ROWS, lambda some, indexes: [at for at, row in some.rows(indexes) if test(row)])
+
+
+def _by_content(cost: int, test: Callable[[Content], bool]) -> Filter:
+    return Filter(cost, lambda some, indexes: [at for at in indexes if test(some.content(at))])
+
+
+def _all(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
+    return indexes
+
+
+def _none(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
+    return ()
+
+
+def _flag(mask: int, wanted: bool) -> Filter:
+    def pick(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
+        flags = some.view.flags(indexes)
+        if wanted:
+            return [at for at, bits in zip(indexes, flags, strict=True) if bits & mask]
+        return [at for at, bits in zip(indexes, flags, strict=True) if not bits & mask]
+
+    return Filter(ARRAYS, pick)
+
+
+def _and(filters: Sequence[Filter]) -> Filter:
+    if len(filters) == 1:
+        return filters[0]
+    ordered = sorted(filters, key=lambda one: one.cost)
+
+    def pick(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
+        for one in ordered:
+            if not indexes:
+                break
+            indexes = one.pick(some, indexes)
+        return indexes
+
+    return Filter(ordered[-1].cost, pick)
+
+
+def _or(left: Filter, right: Filter) -> Filter:
+    if left.cost > right.cost:
+        left, right = right, left
+
+    def pick(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
+        found = left.pick(some, indexes)
+        already = set(found)
+        more = right.pick(some, [at for at in indexes if at not in already])
+        return sorted([*found, *more]) if more else found
+
+    return Filter(right.cost, pick)
+
+
+def _not(inner: Filter) -> Filter:
+    def pick(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
+        found = set(inner.pick(some, indexes))
+        return [at for at in indexes if at not in found]
+
+    return Filter(inner.cost, pick)
 
 
 class _Compiler:
+    """search-key, rule by rule."""
+
     def __init__(self, s: ImapServer, scan: Scanner) -> None:
         self._s = s
         self._scan = scan
         self._view = s.selected()
         self._count = 0
-        self.heavy = False
+        self.modseq = False
 
-    def all(self) -> Test:
-        """search-key *(SP search-key)"""
-        tests = [self.key(0)]
+    def program(self) -> list[Filter]:
+        """search-program: the filters that must all match, the cheap ones first"""
+        filters = [self.key(0)]
         while not self._scan.at_end:
             self._scan.sp()
-            tests.append(self.key(0))
-        return _and(tests)
+            filters.append(self.key(0))
+        return sorted(filters, key=lambda one: one.cost)
 
-    def key(self, depth: int) -> Test:
+    def key(self, depth: int) -> Filter:
         """search-key"""
         scan = self._scan
         self._count += 1
         if depth > MAX_NESTING or self._count > MAX_ITEMS:
-            raise scan.fail("a search that is nested too deep or too long")
+            raise scan.fail("the search is nested too deep or too long")
         if scan.take(b"("):
-            tests = [self.key(depth + 1)]
+            filters = [self.key(depth + 1)]
             while not scan.take(b")"):
                 scan.sp()
-                tests.append(self.key(depth + 1))
-            return _and(tests)
-        if scan.peek(b"$") or scan.peek(b"*") or any(scan.peek(b"%d" % digit) for digit in range(10)):
+                filters.append(self.key(depth + 1))
+            return _and(filters)
+        if scan.at_set:
             return self._numbers(scan.sequence_set(), uid=False)
         name = scan.atom().upper()
         if name in FLAG_KEYS:
-            bit, wanted = FLAG_KEYS[name]
-            return lambda c: bool(c.bits & bit) == wanted
-        method = getattr(self, "_key_" + name.lower(), None)
+            return _flag(*FLAG_KEYS[name])
+        if name == "NOT":
+            scan.sp()
+            return _not(self.key(depth + 1))
+        if name == "OR":
+            scan.sp()
+            left = self.key(depth + 1)
+            scan.sp()
+            return _or(left, self.key(depth + 1))
+        method = _KEYS.get(name)
         if method is None:
             raise scan.fail(f"no such search key {name[:40]}")
-        test: Test = method(depth)
-        return test
+        return method(self)
 
-    def _numbers(self, numbers: SequenceSet, *, uid: bool) -> Test:
+    def _numbers(self, numbers: SequenceSet, *, uid: bool) -> Filter:
+        # Evaluated now: what it means must not move while the search runs.
         indexes = self._view.indexes(numbers, uid=uid)
-        if indexes is None:
-            raise self._scan.fail("no such sequence number")
-        chosen = frozenset(indexes)
-        return lambda c: c.at in chosen
+        chosen = indexes if isinstance(indexes, range) else frozenset(indexes)
+        return Filter(ARRAYS, lambda some, given: [at for at in given if at in chosen])
 
-    # -- keys without arguments
-
-    def _key_all(self, depth: int) -> Test:
-        return lambda c: True
-
-    def _key_old(self, depth: int) -> Test:
-        return lambda c: True  # nothing is ever \Recent here
-
-    def _key_new(self, depth: int) -> Test:
-        return lambda c: False
-
-    _key_recent = _key_new
-
-    # -- combinations
-
-    def _key_not(self, depth: int) -> Test:
-        self._scan.sp()
-        inner = self.key(depth + 1)
-        return lambda c: not inner(c)
-
-    def _key_or(self, depth: int) -> Test:
-        self._scan.sp()
-        left = self.key(depth + 1)
-        self._scan.sp()
-        right = self.key(depth + 1)
-        return lambda c: left(c) or right(c)
-
-    # -- flags, sizes, numbers
-
-    def _key_keyword(self, depth: int) -> Test:
-        self._scan.sp()
-        bits = self._view.mailbox.flag_bits([self._scan.atom()])
-        return lambda c: bool(bits) and bool(c.bits & bits)
-
-    def _key_unkeyword(self, depth: int) -> Test:
-        has = self._key_keyword(depth)
-        return lambda c: not has(c)
-
-    def _key_uid(self, depth: int) -> Test:
+    def uid(self) -> Filter:
         self._scan.sp()
         return self._numbers(self._scan.sequence_set(), uid=True)
 
-    def _key_larger(self, depth: int) -> Test:
+    def keyword(self, *, wanted: bool) -> Filter:
         self._scan.sp()
-        size = self._scan.number()
-        return lambda c: c.row.size > size
+        mask = self._view.mailbox.flag_bits([self._scan.flag_keyword()])
+        return _flag(mask, wanted)
 
-    def _key_smaller(self, depth: int) -> Test:
+    def size(self, *, larger: bool) -> Filter:
         self._scan.sp()
-        size = self._scan.number()
-        return lambda c: c.row.size < size
+        limit = self._scan.number()
 
-    # -- dates
+        def pick(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
+            sizes = some.view.sizes(indexes)
+            pairs = (
+                zip(indexes, sizes, strict=True)
+                if sizes is not None
+                else ((at, row.size) for at, row in some.rows(indexes))
+            )
+            return [at for at, size in pairs if (size > limit if larger else size < limit)]
 
-    def _day(self, moment: Callable[[Row], float | None], holds: Callable[[float, float], bool]) -> Test:
+        return Filter(ARRAYS if self._view.indexed is not None else ROWS, pick)
+
+    def changed(self) -> Filter:
+        """MODSEQ (RFC 7162 3.1.5); the flag that may be named makes no difference here."""
+        scan = self._scan
+        scan.sp()
+        if scan.peek(b'"'):
+            scan.string()
+            scan.sp()
+            scan.atom()
+            scan.sp()
+        since = scan.number()
+        self._s.condstore_used(scan)
+        self.modseq = True
+
+        def pick(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
+            modseqs = some.view.modseqs_of(indexes)
+            return [at for at, modseq in zip(indexes, modseqs, strict=True) if modseq >= since]
+
+        return Filter(ARRAYS, pick)
+
+    # RFC 9051 6.4.4: dates compare "disregarding time and timezone", so the day as it is written counts.
+
+    def day(self, moment: Callable[[Row], float | None], holds: Callable[[float, float], bool]) -> Filter:
         self._scan.sp()
         day = day_start(self._scan.date())
 
-        def test(c: Candidate) -> bool:
-            at = moment(c.row)
+        def test(row: Row) -> bool:
+            at = moment(row)
             return at is not None and holds(at, day)
 
-        return test
-
-    def _key_before(self, depth: int) -> Test:
-        return self._day(lambda row: row.received, lambda at, day: at < day)
-
-    def _key_on(self, depth: int) -> Test:
-        return self._day(lambda row: row.received, lambda at, day: day <= at < day + DAY)
-
-    def _key_since(self, depth: int) -> Test:
-        return self._day(lambda row: row.received, lambda at, day: at >= day)
-
-    def _sent(self, row: Row) -> float | None:
-        # RFC 9051 6.4.4: "disregarding time and timezone", so the day as it is written counts.
-        from mox_message import date
-
-        field = Fields.parse(row.header + b"\r\n").first("date") if row.header else None
-        moment = date(field.text) if field is not None else None
-        return moment.replace(tzinfo=None).toordinal() * DAY - _EPOCH if moment is not None else row.sent
-
-    def _key_sentbefore(self, depth: int) -> Test:
-        return self._day(self._sent, lambda at, day: at < day)
-
-    def _key_senton(self, depth: int) -> Test:
-        return self._day(self._sent, lambda at, day: day <= at < day + DAY)
-
-    def _key_sentsince(self, depth: int) -> Test:
-        return self._day(self._sent, lambda at, day: at >= day)
+        return _by_row(test)
 
     # -- texts
 
-    def _needle(self) -> str:
+    def needle(self) -> str:
         self._scan.sp()
         return self._scan.text().casefold()
 
-    def _header(self, name: str) -> Test:
-        needle = self._needle()
-        return lambda c: any(needle in decode(text).casefold() for text in c.fields(name))
+    def header(self, name: str) -> Filter:
+        needle = self.needle()
+        if name in NOT_KEPT:
+            return _by_content(HEADERS, lambda content: header_matches(content.read(0, MAX_HEADER), name, needle))
 
-    def _key_from(self, depth: int) -> Test:
-        return self._header("from")
+        def pick(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
+            return [
+                at
+                for at, row in some.rows(indexes)
+                if header_matches(row.header or some.content(at).read(0, MAX_HEADER), name, needle)
+            ]
 
-    def _key_to(self, depth: int) -> Test:
-        return self._header("to")
+        return Filter(ROWS, pick)
 
-    def _key_cc(self, depth: int) -> Test:
-        return self._header("cc")
-
-    def _key_bcc(self, depth: int) -> Test:
-        return self._header("bcc")
-
-    def _key_subject(self, depth: int) -> Test:
-        return self._header("subject")
-
-    def _key_header(self, depth: int) -> Test:
+    def any_header(self) -> Filter:
         self._scan.sp()
-        return self._header(self._scan.text().lower())
+        return self.header(self._scan.text().lower())
 
-    def _key_body(self, depth: int) -> Test:
-        self.heavy = True
-        needle = self._needle()
-        return lambda c: in_body(c.content, needle)
+    def body(self) -> Filter:
+        needle = self.needle()
+        return _by_content(TEXTS, lambda content: body_matches(content, needle))
 
-    def _key_text(self, depth: int) -> Test:
-        self.heavy = True
-        needle = self._needle()
-        return lambda c: in_header(c.content, needle) or in_body(c.content, needle)
+    def text(self) -> Filter:
+        needle = self.needle()
+        return _by_content(TEXTS, lambda content: text_matches(content, needle))
 
 
-_EPOCH = 719163 * DAY  # 1970-01-01 as an ordinal
+def _received(row: Row) -> float:
+    return row.received
 
 
-def _and(tests: list[Test]) -> Test:
-    if len(tests) == 1:
-        return tests[0]
-    return lambda c: all(test(c) for test in tests)
+def _saved_at(row: Row) -> float:
+    return row.saved
 
 
-def in_header(content: Content, needle: str) -> bool:
-    """Does the header have this text (case folded), decoded?"""
-    fields = Fields.parse(content.read(0, 1024 * 1024))
-    return any(needle in f"{field.name}: {decode(field.text)}".casefold() for field in fields)
+def _sent(row: Row) -> float | None:
+    text = Fields.parse(row.header).text("date") if row.header else None
+    moment = date(text) if text else None
+    return moment.toordinal() * DAY - _EPOCH if moment is not None else row.sent
 
 
+def _before(at: float, day: float) -> bool:
+    return at < day
 
 
-def in_body(content: Content, needle: str) -> bool:
-    """Does a text part have this text (case folded), decoded?  Plain bytes are searched as they are."""
-    wanted = needle.encode("utf-8")
-    for part in parse(content).walk():
-        if part.type not in ("text", "message") or part.children or (part.message is not None):
-            continue
-        if part.encoding in ("7bit", "8bit", "binary") and needle.isascii() and part.size <= MAX_DECODED:
-            if wanted in content.read(part.body_start, part.body_end).lower():
-                return True
-        elif needle in part.text(content, MAX_DECODED).casefold():
-            return True
-    return False
+def _on(at: float, day: float) -> bool:
+    return day <= at < day + DAY
+
+
+def _since(at: float, day: float) -> bool:
+    return at >= day
+
+
+_KEYS: dict[str, Callable[[_Compiler], Filter]] = {
+    "ALL": lambda c: Filter(ARRAYS, _all),
+    # Nothing is ever \Recent here (RFC 9051 has no such flag), so everything is old.
+    "OLD": lambda c: Filter(ARRAYS, _all),
+    "NEW": lambda c: Filter(ARRAYS, _none),
+    "RECENT": lambda c: Filter(ARRAYS, _none),
+    "KEYWORD": lambda c: c.keyword(wanted=True),
+    "UNKEYWORD": lambda c: c.keyword(wanted=False),
+    "UID": _Compiler.uid,
+    "LARGER": lambda c: c.size(larger=True),
+    "SMALLER": lambda c: c.size(larger=False),
+    "MODSEQ": _Compiler.changed,
+    "BEFORE": lambda c: c.day(_received, _before),
+    "ON": lambda c: c.day(_received, _on),
+    "SINCE": lambda c: c.day(_received, _since),
+    "SENTBEFORE": lambda c: c.day(_sent, _before),
+    "SENTON": lambda c: c.day(_sent, _on),
+    "SENTSINCE": lambda c: c.day(_sent, _since),
+    "SAVEDBEFORE": lambda c: c.day(_saved_at, _before),
+    "SAVEDON": lambda c: c.day(_saved_at, _on),
+    "SAVEDSINCE": lambda c: c.day(_saved_at, _since),
+    "SAVEDATESUPPORTED": lambda c: Filter(ARRAYS, _all),
+    "FROM": lambda c: c.header("from"),
+    "TO": lambda c: c.header("to"),
+    "CC": lambda c: c.header("cc"),
+    "BCC": lambda c: c.header("bcc"),
+    "SUBJECT": lambda c: c.header("subject"),
+    "HEADER": _Compiler.any_header,
+    "BODY": _Compiler.body,
+    "TEXT": _Compiler.text,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """search-return-opts"""
+
+    options: frozenset[str] = frozenset()
+    span: tuple[int, int] | None = None
+    given: bool = False
 
 
 def search(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     """RFC 9051 6.4.4"""
     scan.sp()
-    returns: tuple[str, ...] | None = None
+    returns = Returns(frozenset({"ALL"}) if s.rev2 else frozenset())
     if scan.take(b"RETURN "):
         returns = _returns(scan)
         scan.sp()
     if scan.take(b"CHARSET "):
         charset = scan.astring().upper()
         if charset not in (b"UTF-8", b"US-ASCII"):
-            raise No("BADCHARSET (UTF-8)", "texts are UTF-8")
+            raise No("BADCHARSET (UTF-8 US-ASCII)", "texts are UTF-8")
         scan.sp()
     compiler = _Compiler(s, scan)
-    test = compiler.all()
+    filters = compiler.program()
     scan.end()
-    found: list[int] = []
-    yield from _scan(s.selected(), Program(test, compiler.heavy), found)
     view = s.selected()
-    if returns is not None and "SAVE" in returns:
+    if "SAVE" in returns.options:
+        view.saved = ()  # RFC 9051 6.4.4.1: what fails leaves an empty result
+    found: list[int] = []
+    yield from _scan(view, filters, found)
+    highest = _highest(view, found, returns) if compiler.modseq and found else 0
+    if "SAVE" in returns.options:
         view.saved = tuple(view.uids[at] for at in _saved(found, returns))
-    numbers = [view.uids[at] if uid else at + 1 for at in found]
-    if returns is None and not s.rev2:
-        yield b"* SEARCH" + b"".join([b" %d" % number for number in numbers]) + b"\r\n"
-    elif returns != ("SAVE",):
-        yield _esearch(s, numbers, returns or ("ALL",), uid)
+    numbers = [view.uids[at] for at in found] if uid else [at + 1 for at in found]
+    if not returns.given and not s.rev2:
+        modseq = b" (MODSEQ %d)" % highest if highest else b""
+        yield b"* SEARCH" + b"".join([b" %d" % number for number in numbers]) + modseq + b"\r\n"
+    elif returns.options != {"SAVE"}:
+        yield _esearch(s, numbers, returns, highest, uid=uid)
     return None
 
 
-def _saved(found: list[int], returns: tuple[str, ...]) -> list[int]:
-    """RFC 9051 6.4.4.1: with MIN and MAX only, those are what is saved."""
-    if "ALL" in returns or "COUNT" in returns or not {"MIN", "MAX"} & set(returns) or not found:
+def _highest(view: View, found: list[int], returns: Returns) -> int:
+    """RFC 7162 3.1.5, 3.1.10: of the messages that the answer tells of."""
+    ends = [found[at] for name, at in (("MIN", 0), ("MAX", -1)) if name in returns.options]
+    some = found if returns.options & {"ALL", "COUNT"} or not ends else ends
+    return max(view.modseqs_of(some))
+
+
+def _saved(found: list[int], returns: Returns) -> Sequence[int]:
+    """RFC 9051 6.4.4.1, RFC 9394 3.2: with MIN, MAX or PARTIAL only, those are what is saved."""
+    options = returns.options
+    if options & {"ALL", "COUNT"} or not options & {"MIN", "MAX", "PARTIAL"} or not found:
         return found
-    return sorted({*(found[:1] if "MIN" in returns else ()), *(found[-1:] if "MAX" in returns else ())})
+    kept = {*(found[:1] if "MIN" in options else ()), *(found[-1:] if "MAX" in options else ())}
+    if returns.span is not None:
+        kept.update(cut(found, returns.span))
+    return sorted(kept)
 
 
-def _returns(scan: Scanner) -> tuple[str, ...]:
+def _returns(scan: Scanner) -> Returns:
     scan.expect(b"(")
-    found: list[str] = []
+    found: set[str] = set()
+    span: tuple[int, int] | None = None
     while not scan.take(b")"):
         if found:
             scan.sp()
         word = scan.atom().upper()
-        if word not in ("MIN", "MAX", "ALL", "COUNT", "SAVE") or len(found) > 10:
+        if word not in OPTIONS or word in found:
             raise scan.fail(f"no such return option {word[:40]}")
-        found.append(word)
-    return tuple(found) or ("ALL",)
+        if word == "PARTIAL":
+            scan.sp()
+            span = partial(scan)
+        found.add(word)
+    if {"PARTIAL", "ALL"} <= found:
+        raise scan.fail("PARTIAL and ALL exclude each other")
+    return Returns(frozenset(found or {"ALL"}), span, given=True)
 
 
-def _scan(view: View, program: Program, found: list[int]) -> Iterator[Yielded]:
-    at_once = TEXT_SLICE if program.heavy else 2000
-    for at in range(len(view)):
-        if program.test(Candidate(view, at)):
-            found.append(at)
-        if at % at_once == at_once - 1:
+def _scan(view: View, filters: Sequence[Filter], found: list[int]) -> Iterator[Yielded]:
+    cheap = _and(list(filters[:1]) + [one for one in filters[1:] if one.cost < HEADERS])
+    heavy = [one for one in filters if one.cost >= HEADERS]
+    if cheap.cost >= HEADERS:
+        cheap = Filter(ARRAYS, _all)
+    step = AT_ONCE if cheap.cost == ROWS or heavy else 10 * AT_ONCE
+    for start in range(0, len(view), step):
+        if start:
+            yield BREATHE
+        some = Slice(view)
+        left = cheap.pick(some, range(start, min(start + step, len(view))))
+        if not heavy:
+            found += left
+            continue
+        both = _and(heavy)
+        for group in _groups(view, left):
+            found += both.pick(some, group)
             yield BREATHE
 
 
-def _esearch(s: ImapServer, numbers: list[int], returns: tuple[str, ...], uid: bool) -> bytes:
-    parts = [b'* ESEARCH (TAG %s)' % writer.string(s.tag.encode())]
+def _groups(view: View, indexes: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Messages of some HEAVY_AT_ONCE octets together."""
+    sizes = view.sizes(indexes)
+    if sizes is None:
+        sizes = [HEAVY_AT_ONCE // 20] * len(indexes)
+    group: list[int] = []
+    octets = 0
+    for at, size in zip(indexes, sizes, strict=True):
+        group.append(at)
+        octets += size
+        if octets >= HEAVY_AT_ONCE:
+            yield group
+            group, octets = [], 0
+    if group:
+        yield group
+
+
+def _esearch(s: ImapServer, numbers: list[int], returns: Returns, highest: int, *, uid: bool) -> bytes:
+    options = returns.options
+    parts = [b"* ESEARCH (TAG %s)" % writer.string(s.tag.encode())]
     if uid:
         parts.append(b"UID")
-    if numbers and "MIN" in returns:
+    if numbers and "MIN" in options:
         parts.append(b"MIN %d" % numbers[0])
-    if numbers and "MAX" in returns:
+    if numbers and "MAX" in options:
         parts.append(b"MAX %d" % numbers[-1])
-    if "COUNT" in returns:
+    if "COUNT" in options:
         parts.append(b"COUNT %d" % len(numbers))
-    if numbers and "ALL" in returns:
+    if numbers and "ALL" in options:
         parts.append(b"ALL " + writer.sequence_set(numbers))
+    if returns.span is not None:
+        some = cut(numbers, returns.span)
+        low, high = returns.span if returns.span[0] > 0 else returns.span[::-1]
+        parts.append(b"PARTIAL (%d:%d %s)" % (low, high, writer.sequence_set(some) if some else b"NIL"))
+    if highest:
+        parts.append(b"MODSEQ %d" % highest)
     return b" ".join(parts) + b"\r\n"

@@ -149,6 +149,15 @@ def enable(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     if "UTF8=ACCEPT" in wanted:
         s.utf8 = True
         enabled.append(b"UTF8=ACCEPT")
+    if s.config.modseqs and {"CONDSTORE", "QRESYNC"} & set(wanted):
+        s.condstore_used(scan)
+        if "CONDSTORE" in wanted:
+            enabled.append(b"CONDSTORE")
+        if "QRESYNC" in wanted:
+            s.qresync = True
+            enabled.append(b"QRESYNC")
+            if s.view is not None:
+                s.view.vanished = True
     yield b" ".join([b"* ENABLED", *enabled]) + b"\r\n"
     return None
 

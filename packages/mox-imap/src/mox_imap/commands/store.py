@@ -1,17 +1,18 @@
-"""STORE and EXPUNGE"""
+"""STORE (with the conditions of RFC 7162) and EXPUNGE"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from mox_imap.scanner import Scanner
+from mox_imap import writer
+from mox_imap.backend import Conditional, FlagAction
+from mox_imap.scanner import STAR, Scanner, SequenceSet
 from mox_imap.server import Command, ImapServer, No
-
-if TYPE_CHECKING:
-    from mox_imap.backend import FlagAction
-    from mox_imap.scanner import SequenceSet
+from mox_imap.view import View
 
 AT_ONCE = 5000
+SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 
 
 def writable(s: ImapServer) -> None:
@@ -20,53 +21,107 @@ def writable(s: ImapServer) -> None:
         raise No("READ-ONLY", "the mailbox was opened read-only")
 
 
-def chosen(s: ImapServer, scan: Scanner, numbers: SequenceSet, *, uid: bool) -> list[int]:
+def chosen(s: ImapServer, scan: Scanner, numbers: SequenceSet, *, uid: bool) -> Sequence[int]:
     """The indexes that a command means.  A sequence number that does not exist is BAD (RFC 9051 2.3.1.2)."""
-    indexes = s.selected().indexes(numbers, uid=uid)
-    if indexes is None:
-        raise scan.fail("no such sequence number")
-    return indexes
+    view = s.selected()
+    if not uid and view.beyond(numbers):
+        # Deviation RFC 9051 2.3.1.2: in an empty mailbox `*` means nothing; many clients ask for 1:* without looking.
+        if len(view) or not all(STAR in ends for ends in numbers.ranges):
+            raise scan.fail("no such sequence number")
+    return view.indexes(numbers, uid=uid)
+
+
+def flags_bytes(view: View) -> bytes:
+    """Every flag that the mailbox knows."""
+    return b" ".join([SYSTEM, *(word.encode("utf-8", "replace") for word in view.mailbox.keywords())])
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    action: FlagAction
+    flags: tuple[str, ...]
+    silent: bool
+    unchanged_since: int = -1
 
 
 def store(s: ImapServer, scan: Scanner, uid: bool) -> Command:
-    """RFC 9051 6.4.6"""
+    """RFC 9051 6.4.6, RFC 7162 3.1.3"""
     scan.sp()
     numbers = scan.sequence_set()
     scan.sp()
+    change = _change(scan)
+    scan.end()
+    writable(s)
+    indexes = chosen(s, scan, numbers, uid=uid)
+    if change.unchanged_since >= 0:
+        s.condstore_used(scan)
+    view = s.selected()
+    modified: list[int] = []
+    missed = False
+    for start in range(0, len(indexes), AT_ONCE):
+        some = indexes[start : start + AT_ONCE]
+        known = len(view.mailbox.keywords())
+        kept: Sequence[int] = ()
+        uids = [view.uids[at] for at in some]
+        if change.unchanged_since >= 0:
+            assert view.indexed is not None
+            done: Conditional = yield view.indexed.store_unchanged(
+                uids, change.action, change.flags, change.unchanged_since
+            )
+            kept = done.modified
+        else:
+            yield view.mailbox.store(uids, change.action, change.flags)
+        if len(view.mailbox.keywords()) != known:
+            yield b"* FLAGS (%s)\r\n" % flags_bytes(view)
+        there = [at for at in some if view.mailbox.bits(view.uids[at]) is not None]
+        missed = missed or len(there) < len(some)
+        modified += kept
+        yield _told(s, view, there, change, frozenset(kept), uid=uid)
+    if missed and not uid:
+        # RFC 2180 4.2.1: some were expunged elsewhere, and this session has not been told yet.
+        raise No("EXPUNGEISSUED", "some of these messages are gone")
+    if modified:
+        names = modified if uid else [view.index(one) + 1 for one in modified]
+        return f"[MODIFIED {writer.sequence_set(names).decode()}] some have changed since"
+    return None
+
+
+def _told(s: ImapServer, view: View, indexes: list[int], change: _Change, kept: frozenset[int], *, uid: bool) -> bytes:
+    """What the client hears of its own change."""
+    now = view.flags(indexes)
+    if not change.silent:
+        for at, bits in zip(indexes, now, strict=True):
+            view.told[at] = bits
+        lines = [at for at in indexes if view.uids[at] not in kept] if kept else indexes
+        return view.flag_lines(lines, uid=uid or s.rev2)
+    # What the client can know by itself is not told; where somebody else's change came between, it will be.
+    bits = view.mailbox.flag_bits(change.flags)
+    for at in indexes:
+        had = view.told[at]
+        if view.uids[at] not in kept:
+            view.told[at] = had | bits if change.action == "add" else had & ~bits if change.action == "remove" else bits
+    if not view.modseqs:
+        return b""
+    # RFC 7162 3.1.3: the new modseq is told even when the flags are not.
+    fresh = [at for at in indexes if view.uids[at] not in kept]
+    told = zip(fresh, view.modseqs_of(fresh), strict=True)
+    return b"".join([b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (at + 1, view.uids[at], modseq) for at, modseq in told])
+
+
+def _change(scan: Scanner) -> _Change:
+    """store-att-flags, and the modifier before it"""
+    unchanged_since = -1
+    if scan.take(b"("):
+        scan.expect(b"UNCHANGEDSINCE ")
+        unchanged_since = scan.number()
+        scan.expect(b") ")
     action: FlagAction = "add" if scan.take(b"+") else "remove" if scan.take(b"-") else "replace"
     scan.expect(b"FLAGS")
     silent = scan.take(b".SILENT")
     scan.sp()
+    scan.take(b" ")  # Quirk two-spaces: some clients write two spaces here.
     flags = scan.flag_list() if scan.peek(b"(") else _bare_flags(scan)
-    scan.end()
-    writable(s)
-    view = s.selected()
-    indexes = chosen(s, scan, numbers, uid=uid)
-    known = set(view.mailbox.keywords())
-    missed = False
-    for start in range(0, len(indexes), AT_ONCE):
-        uids = [view.uids[at] for at in indexes[start : start + AT_ONCE]]
-        yield view.mailbox.store(uids, action, flags)
-        fresh = [word for word in view.mailbox.keywords() if word not in known]
-        if fresh:
-            known.update(fresh)
-            words = b" ".join([b"\\Answered \\Flagged \\Deleted \\Seen \\Draft", *(w.encode() for w in view.mailbox.keywords())])
-            yield b"* FLAGS (%s)\r\n" % words
-        lines: list[bytes] = []
-        for number in uids:
-            at, bits = view.index(number), view.mailbox.bits(number)
-            if bits is None or at < 0:
-                missed = True
-                continue
-            view.told[at] = bits
-            if not silent:
-                middle = b"UID %d " % number if uid or s.rev2 else b""
-                lines.append(b"* %d FETCH (%sFLAGS (%s))\r\n" % (at + 1, middle, view.names(bits)))
-        yield b"".join(lines)
-    if missed and not uid:
-        # RFC 2180 4.2.1: some were expunged elsewhere, and this session has not been told yet.
-        raise No("EXPUNGEISSUED", "some of these messages are gone")
-    return None
+    return _Change(action, flags, silent, unchanged_since)
 
 
 def _bare_flags(scan: Scanner) -> tuple[str, ...]:
@@ -87,4 +142,9 @@ def expunge(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     scan.end()
     writable(s)
     yield s.selected().mailbox.expunge(uids)
+    if s.qresync:
+        # RFC 7162 3.2.7: what is told before the OK is all there is up to this modseq.
+        yield b"".join(s.updates(expunges=True))
+        assert s.selected().indexed is not None
+        return f"[HIGHESTMODSEQ {s.highest_modseq()}] expunged"
     return None
