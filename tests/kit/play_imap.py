@@ -55,6 +55,7 @@ class Client:
         self.now = 0.0
         self._out = b""
         self.said: list[str] = []  # responses not looked at yet
+        self.raw: list[bytes] = []  # all of them, as they were
         self.pump()
 
     def hear(self, data: bytes) -> None:
@@ -82,6 +83,7 @@ class Client:
         """Takes whole responses from what was said."""
         self._out += self.session.outgoing()
         found, self._out = responses(self._out)
+        self.raw += found
         self.said += [shown(one) for one in found]
 
     def ask(self, text: str) -> list[str]:

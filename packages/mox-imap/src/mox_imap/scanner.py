@@ -95,11 +95,18 @@ class Scanner:
             raise self.fail(f"{text.decode()!r} is expected")
 
     def sp(self) -> None:
-        """One space."""
+        """SP.  Quirk spaces: some clients write several, at the end of a line too."""
         self.expect(b" ")
+        self.skip_sp()
+
+    def skip_sp(self) -> None:
+        """Takes spaces, if there are any."""
+        while self._data[self._at : self._at + 1] == b" ":
+            self._at += 1
 
     def end(self) -> None:
         """Nothing may follow."""
+        self.skip_sp()
         if self._at != self._end:
             raise self.fail("unexpected text")
 

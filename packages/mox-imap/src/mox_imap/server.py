@@ -69,7 +69,7 @@ class ImapConfig:
     modseqs: bool = False  # every mailbox is an IndexedMailbox: CONDSTORE and QRESYNC (RFC 7162)
     login_seconds: float = 60.0
     idle_seconds: float = 1800.0 + 60.0  # RFC 9051 5.4: at least 30 minutes
-    bad_commands: int = 10
+    bad_commands: int = 20  # before the login
 
 
 CAPABILITIES = (
@@ -372,6 +372,7 @@ class ImapServer:
 
     def _bad_command(self, error: CommandSyntaxError) -> None:
         self._running = None
+        self._exchanging = False
         self._write(f"{self._tag or '*'} BAD {_clean(str(error))}\r\n".encode("utf-8", "replace"))
         self._bad += 1
         if self._bad >= self.config.bad_commands and self.account is None:
@@ -463,42 +464,54 @@ class ImapServer:
             self._write(b"+ go ahead\r\n")
 
     def _refuse_literal(self, item: LiteralStart, word: str, why: str, code: str = "TOOBIG") -> None:
+        if self._append is not None:
+            self._tag = self._append.tag
+        else:
+            self._tag = _clean(item.data.split(b" ", 1)[0][:100].decode("latin-1")) or "*"
+        middle = f"[{code}] " if code else ""
         if item.synchronizing:
             self._reader.refuse()
-            tag = item.data.split(b" ", 1)[0][:100].decode("latin-1")
-            self._tag = tag if self._append is None else self._append.tag
             self.drop_append()
-            middle = f"[{code}] " if code else ""
-            self._write(f"{_clean(self._tag)} {word} {middle}{why}\r\n".encode())
+            self._write(f"{self._tag} {word} {middle}{_clean(why)}\r\n".encode("utf-8", "replace"))
             return
         # The client sends it anyway: the only way not to read it is to end the connection (RFC 7888 4).
-        self._write(f"* BAD [{code}] {why}\r\n".encode())
+        self.drop_append()
+        self._write(f"* BAD {middle}{_clean(why)}\r\n".encode("utf-8", "replace"))
         self.bye("a literal that is too big was sent without asking")
 
     def _append_literal(self, item: LiteralStart) -> None:
         from mox_imap.commands import append
 
-        try:
-            job = append.head(self, item.data, self._append)
-        except CommandSyntaxError as error:
-            if append.mailbox_literal(item.data) and item.size <= self._reader.limits.literal and self._append is None:
-                self._reader.accept()
-                if item.synchronizing:
-                    self._write(b"+ go ahead\r\n")
+        limits = self._reader.limits
+        first = self._append is None
+        if first and append.mailbox_literal(item.data):
+            if item.size > limits.literal:
+                self._refuse_literal(item, "BAD", f"a literal has at most {limits.literal} octets here")
                 return
-            self._refuse_literal(item, "BAD", str(error), "")
-            return
-        except (No, BackendError) as refused:
-            self._refuse_literal(item, "NO", refused.text, refused.code)
-            return
-        if item.size > self.config.limits.append:
-            self._append = job
-            self._refuse_literal(item, "NO", f"a message has at most {self.config.limits.append} octets")
-            return
-        self._append = job
-        self._reader.stream()
+            self._reader.accept()
+        else:
+            most = limits.append if self.account is not None else limits.literal
+            if item.size > most:
+                self._refuse_literal(item, "NO", f"a message has at most {most} octets")
+                return
+            try:
+                self._append = append.head(self, item.data, self._append)
+            except (CommandSyntaxError, No, BackendError) as error:
+                if item.synchronizing:
+                    self._refuse_append(item, error)
+                    return
+                # It comes in any case; what is wrong is said when it is over.
+                self._append = append.refused(item.data, self._append, error)
+            self._reader.stream()
         if item.synchronizing:
             self._write(b"+ go ahead\r\n")
+
+    def _refuse_append(self, item: LiteralStart, error: Exception) -> None:
+        if isinstance(error, CommandSyntaxError):
+            self._refuse_literal(item, "BAD", str(error), "")
+        else:
+            assert isinstance(error, No | BackendError)
+            self._refuse_literal(item, "NO", error.text, error.code)
 
     def _piece(self, item: Piece) -> None:
         assert self._append is not None
@@ -507,7 +520,7 @@ class ImapServer:
     def _append_rest(self, data: bytes) -> None:
         """What follows the literal of an APPEND: the end of the command."""
         job, self._append = self._append, None
-        self._tag = job.tag
+        self._tag, self._name = job.tag, "APPEND"
         try:
             self.start(job.tag, "APPEND", job.finish(self, data))
         except CommandSyntaxError as error:

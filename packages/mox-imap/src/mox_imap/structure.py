@@ -38,8 +38,9 @@ def envelope(part: Part) -> bytes:
         _text(fields, "date"),
         _text(fields, "subject"),
         sender,
-        _addresses(fields, "sender") if fields.first("sender") else sender,
-        _addresses(fields, "reply-to") if fields.first("reply-to") else sender,
+        # RFC 9051 7.5.2: absent or empty, they are those of From.
+        sender if (found := _addresses(fields, "sender")) == b"NIL" else found,
+        sender if (found := _addresses(fields, "reply-to")) == b"NIL" else found,
         _addresses(fields, "to"),
         _addresses(fields, "cc"),
         _addresses(fields, "bcc"),

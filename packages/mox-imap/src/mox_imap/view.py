@@ -13,6 +13,8 @@ from mox_imap.backend import Changes, Columns, IndexedMailbox, Mailbox
 from mox_imap.scanner import SequenceSet
 from mox_message import Content, Part
 
+FIRST_KEYWORD = 5  # the bits below are the system flags
+SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 # How long the set in one VANISHED may be, in numbers of ranges: clients have line limits too.
 VANISHED_AT_ONCE = 500
 
@@ -31,6 +33,9 @@ class View:
         self.modseqs = False  # tell MODSEQ with every change of flags (RFC 7162 3.1)
         self.vanished = False  # tell VANISHED, not EXPUNGE (RFC 7162 3.2.10)
         self._names: dict[int, bytes] = {}
+        # Bits that the client knows the names of: what is above the highest keyword is news.
+        self._known = (1 << (FIRST_KEYWORD + len(mailbox.keywords()))) - 1
+        self._new_keywords = False
         self._added: list[tuple[int, int]] = []
         self._flags: dict[int, None] = {}
         self._expunged: set[int] = set()
@@ -119,8 +124,22 @@ class View:
         """Flag names, space separated."""
         names = self._names.get(bits)
         if names is None:  # a bit's keyword never changes, so this need not be forgotten
+            self._new_keywords = self._new_keywords or bits > self._known
             names = self._names[bits] = " ".join(self.mailbox.flag_names(bits)).encode("utf-8", "replace")
         return names
+
+    def all_flags(self) -> bytes:
+        """Every flag that the mailbox knows."""
+        return b" ".join([SYSTEM, *(word.encode("utf-8", "replace") for word in self.mailbox.keywords())])
+
+    def new_keywords(self) -> bytes:
+        """FLAGS, when keywords came up that the client has not been told of; else nothing."""
+        if not self._new_keywords:
+            return b""
+        self._new_keywords = False
+        self._known = (1 << (FIRST_KEYWORD + len(self.mailbox.keywords()))) - 1
+        words = self.all_flags()
+        return b"* FLAGS (%s)\r\n* OK [PERMANENTFLAGS (%s \\*)] more\r\n" % (words, words)
 
     # -- what happened
 
@@ -184,8 +203,9 @@ class View:
                 self.messages.append(message)
                 self.told.append(bits)
                 self._flags.pop(uid, None)
+                self.names(bits)
         if len(self.uids) > before:
-            yield b"* %d EXISTS\r\n" % len(self.uids)
+            yield self.new_keywords() + b"* %d EXISTS\r\n" % len(self.uids)
 
     def _tell_flags(self) -> Iterator[bytes]:
         flags, self._flags = self._flags, {}
@@ -198,7 +218,8 @@ class View:
                     self.told[at] = bits
                     changed.append(at)
         if changed:
-            yield self.flag_lines(changed, uid=True)
+            lines = self.flag_lines(changed, uid=True)
+            yield self.new_keywords() + lines
 
     def flag_lines(self, indexes: Sequence[int], *, uid: bool) -> bytes:
         """Untagged FETCH responses with the flags as told, and with MODSEQ where it is due."""

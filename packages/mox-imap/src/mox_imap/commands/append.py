@@ -10,9 +10,9 @@ from mox_imap.scanner import CommandSyntaxError, Scanner
 from mox_imap.server import Command, ImapServer, No, State
 
 MAX_MESSAGES = 1000
-_APPEND = re.compile(rb"[^ \r\n]+ APPEND ", re.IGNORECASE)
+_APPEND = re.compile(rb"[^ \r\n]+ +APPEND ", re.IGNORECASE)
 _ANNOUNCED = re.compile(rb"~?\{\d{1,20}\+?\}\r?\n\Z")
-_MAILBOX_LITERAL = re.compile(rb"[^ \r\n]+ APPEND \{\d{1,20}\+?\}\r?\n\Z", re.IGNORECASE)
+_MAILBOX_LITERAL = re.compile(rb"[^ \r\n]+ +APPEND +\{\d{1,20}\+?\}\r?\n\Z", re.IGNORECASE)
 
 
 def is_append(data: bytes) -> bool:
@@ -32,10 +32,13 @@ class Job:
         self.tag = tag
         self.mailbox = mailbox
         self.messages: list[tuple[Sink, tuple[str, ...], float | None]] = []
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
+        self.wrapped = False  # within UTF8 (~{…})
+        self.empty = False
 
     def write(self, data: bytes) -> None:
         """A piece of the message; after an error the rest is swallowed, because the client sends it in any case."""
+        self.empty = self.empty and not data
         if self.error is None:
             try:
                 self.messages[-1][0].write(data)
@@ -49,35 +52,40 @@ class Job:
         self.messages.clear()
 
     def finish(self, s: ImapServer, rest: bytes) -> Command:
-        """The end of the command."""
-        if rest not in (b"\r\n", b"\n", b")\r\n"):
-            raise CommandSyntaxError(0, "unexpected text after the literal")
+        """The end of the command.  Raises CommandSyntaxError."""
+        scan = Scanner(rest if rest.endswith(b"\r\n") else rest[:-1] + b"\r\n")
+        if self.error is not None:
+            return self._run(s)
+        if self.wrapped:
+            scan.expect(b")")
+        scan.end()
+        if self.empty:
+            raise CommandSyntaxError(0, "a message of no octets")
         return self._run(s)
 
     def _run(self, s: ImapServer) -> Command:
         if self.error is not None:
             self.abort()
+            yield b""
             raise self.error
         assert s.account is not None
         appended: Appended = yield s.account.append(self.mailbox, self.messages)
+        self.messages = []
         return f"[APPENDUID {appended.uidvalidity} {writer.sequence_set(appended.uids).decode()}] appended"
 
 
 def head(s: ImapServer, data: bytes, job: Job | None) -> Job:
     """What stands before a message literal.  Raises CommandSyntaxError, No, BackendError."""
-    text = _ANNOUNCED.sub(b"", data)
-    scan = Scanner(text, utf8=s.utf8)
+    scan = Scanner(_ANNOUNCED.sub(b"", data), utf8=s.utf8)
     if job is None:
-        tag = scan.tag()
-        scan.expect(b" APPEND ")
-        if s.state not in (State.AUTHENTICATED, State.SELECTED):
-            raise scan.fail("APPEND cannot be said now")
-        name = scan.mailbox()
-        assert s.account is not None
-        if s.account.mailbox(name) is None:
-            raise No("TRYCREATE", "no such mailbox")
-        job = Job(tag, name)
-    elif len(job.messages) >= MAX_MESSAGES:
+        job = _first(s, scan)
+    elif job.wrapped:
+        scan.expect(b")")
+    if job.error is not None:
+        return job
+    if job.empty:
+        raise scan.fail("a message of no octets")
+    if len(job.messages) >= MAX_MESSAGES:
         raise No("LIMIT", f"at most {MAX_MESSAGES} messages at once")
     scan.sp()
     flags: tuple[str, ...] = ()
@@ -88,10 +96,39 @@ def head(s: ImapServer, data: bytes, job: Job | None) -> Job:
     if scan.peek(b'"'):
         moment = scan.date_time()
         scan.sp()
-    if scan.take(b"UTF8 ("):
-        pass
-    scan.take(b"~")
+    job.wrapped = s.utf8 and scan.take(b"UTF8 (")  # RFC 6855 4
     scan.end()
     assert s.account is not None
+    job.empty = True
     job.messages.append((s.account.sink(), flags, moment))
     return job
+
+
+def _first(s: ImapServer, scan: Scanner) -> Job:
+    tag = scan.tag()
+    scan.sp()
+    scan.expect(b"APPEND")
+    scan.sp()
+    if s.state not in (State.AUTHENTICATED, State.SELECTED):
+        raise scan.fail("APPEND cannot be said now")
+    name = scan.mailbox()
+    assert s.account is not None
+    if s.account.mailbox(name) is None:
+        raise No("TRYCREATE", "no such mailbox")
+    return Job(tag, name)
+
+
+def refused(data: bytes, job: Job | None, error: Exception) -> Job:
+    """An APPEND that will fail, and whose literals come nevertheless."""
+    if job is None:
+        job = Job(_tag(data), "")
+    job.abort()
+    job.error = job.error or error
+    return job
+
+
+def _tag(data: bytes) -> str:
+    try:
+        return Scanner(data).tag()
+    except CommandSyntaxError:
+        return "*"

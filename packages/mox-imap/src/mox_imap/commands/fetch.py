@@ -58,12 +58,12 @@ def wanted(scan: Scanner) -> Wanted:
     simple: dict[str, None] = {}
     sections: list[Section] = []
     if not scan.take(b"("):
-        _item(scan, simple, sections, macro=True)
+        _item(scan, simple, sections)
     else:
         while not scan.take(b")"):
             if simple or sections:
                 scan.sp()
-            _item(scan, simple, sections, macro=False)
+            _item(scan, simple, sections)
             if len(simple) + len(sections) > MAX_ITEMS:
                 raise scan.fail("too many items")
         if not simple and not sections:
@@ -72,13 +72,13 @@ def wanted(scan: Scanner) -> Wanted:
     return _modifiers(scan, want) if scan.take(b" (") else want
 
 
-def _item(scan: Scanner, simple: dict[str, None], sections: list[Section], *, macro: bool) -> None:
+def _item(scan: Scanner, simple: dict[str, None], sections: list[Section]) -> None:
     found = section(scan)
     if found is not None:
         sections.append(found)
         return
     name = scan.atom().upper()
-    if macro and name in MACROS:
+    if name in MACROS:  # Quirk macro-list: some clients put a macro in parentheses.
         simple.update(dict.fromkeys(MACROS[name]))
     elif name in SIMPLE:
         simple[name] = None

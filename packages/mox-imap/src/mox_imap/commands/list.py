@@ -11,19 +11,48 @@ from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer
 
 MAX_PATTERNS = 100
+_RUN = re.compile(r"[*%]+|[^*%]+")
 
 
-def pattern(reference: str, text: str) -> re.Pattern[str]:
-    """Reference and pattern together, `*` matching anything and `%` anything without "/"."""
-    joined = reference + text
-    first, slash, rest = joined.partition("/")
-    if first.upper() == "INBOX":
-        joined = "Inbox" + slash + rest
-    out = [
-        ".*" if run[0] == "*" else "[^/]*" if run[0] == "%" else re.escape(run)
-        for run in re.findall(r"\*+%*|%+|[^*%]+", joined)
-    ]
-    return re.compile("".join(out) + r"\Z", re.DOTALL)
+class Pattern:
+    """Reference and pattern together, `*` matching anything and `%` anything without "/".
+
+    Every place that a name may be matched up to is followed at once, so that no pattern takes more than its length times
+    that of the name."""
+
+    def __init__(self, reference: str, text: str) -> None:
+        self._runs = _RUN.findall(reference + text)
+        self._folded = [run.lower() for run in self._runs]
+
+    def match(self, name: str) -> bool:
+        """Does it match a name?  Inbox in any case (RFC 9051 5.1)."""
+        if name == "Inbox":
+            return _matches(self._folded, "inbox")
+        return _matches(self._runs, name) or (name.startswith("Inbox/") and _matches(self._runs, "INBOX" + name[5:]))
+
+
+def _matches(runs: list[str], name: str) -> bool:
+    places = [0]  # ascending
+    for run in runs:
+        if "*" in run:
+            places = list(range(places[0], len(name) + 1))
+        elif run[0] == "%":
+            places = _up_to_slash(places, name)
+        else:
+            places = [at + len(run) for at in places if name.startswith(run, at)]
+        if not places:
+            return False
+    return places[-1] == len(name)
+
+
+def _up_to_slash(places: list[int], name: str) -> list[int]:
+    found: list[int] = []
+    for at in places:
+        if found and at <= found[-1]:
+            continue
+        slash = name.find("/", at)
+        found += range(at, (len(name) if slash < 0 else slash) + 1)
+    return found
 
 
 def list_(s: ImapServer, scan: Scanner, uid: bool) -> Command:
@@ -43,7 +72,7 @@ def list_(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     if patterns == [""]:
         yield b'* LIST (\\Noselect) "/" ""\r\n'
         return None
-    matchers = [pattern(reference, text) for text in patterns]
+    matchers = [Pattern(reference, text) for text in patterns]
     yield from _listed(s, select, matchers, returns, status)
     return None
 
@@ -93,7 +122,7 @@ def _returns(scan: Scanner) -> tuple[tuple[str, ...], list[str]]:
 
 
 def _listed(
-    s: ImapServer, select: tuple[str, ...], matchers: list[re.Pattern[str]], returns: tuple[str, ...], status: list[str]
+    s: ImapServer, select: tuple[str, ...], matchers: list[Pattern], returns: tuple[str, ...], status: list[str]
 ) -> Iterator[bytes]:
     assert s.account is not None
     infos = {info.name: info for info in s.account.mailboxes()}
@@ -144,7 +173,7 @@ def lsub(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     scan.sp()
     reference = scan.mailbox()
     scan.sp()
-    matcher = pattern(reference, scan.list_mailbox())
+    matcher = Pattern(reference, scan.list_mailbox())
     scan.end()
     assert s.account is not None
     told: set[str] = set()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from mox_imap import utf7, writer
 from mox_imap.backend import BackendError, MailboxInfo
-from mox_imap.commands.store import flags_bytes
 from mox_imap.scanner import Scanner, SequenceSet
 from mox_imap.server import Command, ImapServer, No, State
 from mox_imap.view import View, vanished
@@ -55,7 +54,7 @@ def _open(s: ImapServer, scan: Scanner, *, read_only: bool) -> Command:
     view = s.view = View(mailbox)
     view.modseqs, view.vanished = s.condstore, s.qresync
     s.state, s.read_only = State.SELECTED, read_only
-    flags = flags_bytes(view)
+    flags = view.all_flags()
     yield b"* FLAGS (%s)\r\n* %d EXISTS\r\n" % (flags, len(view))
     if not s.rev2:
         yield b"* 0 RECENT\r\n"
@@ -194,11 +193,11 @@ def _subscribe(s: ImapServer, scan: Scanner, *, wanted: bool) -> Command:
 def status_items(scan: Scanner) -> list[str]:
     """`(MESSAGES UNSEEN …)`"""
     scan.expect(b"(")
+    scan.skip_sp()
     items: list[str] = []
     while not scan.take(b")"):
-        if items:
-            scan.sp()
         item = scan.atom().upper()
+        scan.skip_sp()
         if item not in STATUS_ITEMS or len(items) > 20:
             raise scan.fail(f"no such status item {item[:40]}")
         items.append(item)

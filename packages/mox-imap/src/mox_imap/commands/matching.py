@@ -5,30 +5,56 @@ octets can say no."""
 
 from __future__ import annotations
 
-from mox_message import Content, Fields, decode, parse
+import re
+from functools import lru_cache
+
+from mox_message import AddressList, Content, Fields, Group, addresses, decode, parse
 
 MAX_TEXT = 4 * 1024 * 1024
 MAX_HEADER = 1024 * 1024
 # Messages up to this are looked through in one piece before they are taken apart.
 WHOLE = 8 * 1024 * 1024
+ADDRESS_FIELDS = frozenset({"from", "to", "cc", "bcc", "sender", "reply-to"})
+
+
+@lru_cache(maxsize=200)
+def _pattern(names: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Fields of these names, each with the line end before it: an alternative that begins with a fixed octet is found
+    four times as fast as one that begins with a name."""
+    wanted = b"|".join(re.escape(name.encode()) for name in names)
+    return re.compile(rb"\n(?:%s)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*" % wanted, re.IGNORECASE)
+
+
+def named_fields(block: bytes, names: tuple[str, ...]) -> bytes:
+    """The fields with these names (lower case) of a header block, as they are, and an empty line."""
+    found = b"".join(_pattern(names).findall(b"\n" + block.removesuffix(b"\n")))
+    return found[1:] + b"\n\r\n" if found else b"\r\n"
 
 
 def header_matches(block: bytes, name: str, needle: str) -> bool:
     """Has a field of this name (lower case) in a header block the needle in it?  "": is there such a field?"""
-    if needle and block.isascii() and b"=?" not in block and not _octets_have(block, needle):
+    found = _pattern((name,)).findall(b"\n" + block)
+    if not found:
         return False
-    for field in Fields.parse(block).all(name):
-        if needle in decode(field.text).casefold():
-            return True
-    return False
+    if needle.isascii() and not any(b"=?" in one or b"(" in one or not one.isascii() for one in found):
+        wanted = needle.encode()
+        return any(wanted in _unfolded(one).lower() for one in found)
+    return any(
+        needle in text or (name in ADDRESS_FIELDS and needle in _addresses(text))
+        for text in (decode(field.text).casefold() for field in Fields.parse(block).all(name))
+    )
 
 
-def _octets_have(block: bytes, needle: str) -> bool:
-    """May the needle be in a block of ASCII octets?  Lines may be folded at its spaces."""
-    if not needle.isascii():
-        return False
-    word = max(needle.split(), key=len, default="")
-    return word.encode() in block.lower()
+def _unfolded(field: bytes) -> bytes:
+    value = field.split(b":", 1)[1]
+    return value.replace(b"\r\n", b"").replace(b"\n", b"").strip() if b"\n" in value else value.strip()
+
+
+def _addresses(text: str) -> str:
+    """Addresses without the comments and white space that may stand within them."""
+    found: AddressList = addresses(text)
+    members = [one for entry in found.entries for one in (entry.members if isinstance(entry, Group) else (entry,))]
+    return " ".join(f"{one.localpart}@{one.domain}" for one in members).casefold()
 
 
 def body_matches(content: Content, needle: str) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from mox_imap import writer
 from mox_imap.backend import Row
+from mox_imap.commands.matching import named_fields
 from mox_imap.scanner import MAX_ITEMS, Scanner
 from mox_imap.server import No
 from mox_imap.structure import NOT_KEPT
@@ -146,7 +146,7 @@ class Reader:
             return
         kept = self._row.header
         if kept and not wanted.part and wanted.what == "HEADER.FIELDS" and NOT_KEPT.isdisjoint(wanted.names):
-            yield from _cut(wanted, _named_fields(kept, wanted.names))
+            yield from _cut(wanted, named_fields(kept, wanted.names))
             return
         found = self._range(wanted)
         if isinstance(found, bytes):
@@ -173,7 +173,7 @@ class Reader:
             if wanted.what == "TEXT":
                 return self.fields.end, self.content.size
             return _chosen_fields(self.fields, wanted)
-        part = self.root.find(wanted.part)
+        part = self._part(wanted.part)
         if part is None:
             return None
         if wanted.what == "":
@@ -190,12 +190,15 @@ class Reader:
             return message.header_start, message.body_start
         return _chosen_fields(message.fields, wanted)
 
+    def _part(self, number: str) -> Part | None:
+        return next((part for found, part in self.root.numbered() if found == number), None)
+
     def _binary(self, wanted: Section) -> Iterator[bytes]:
         """RFC 3516 4.2: decoded; a literal8 only where there are NULs."""
         if not wanted.part:
             read = self.content.chunks
         else:
-            part = self.root.find(wanted.part)
+            part = self._part(wanted.part)
             if part is None:
                 yield b"NIL" if wanted.binary == "BINARY" else b"0"
                 return
@@ -243,16 +246,3 @@ def _chosen_fields(fields: Fields, wanted: Section) -> bytes:
     negated = wanted.what == "HEADER.FIELDS.NOT"
     names = set(wanted.names)
     return b"".join([field.raw for field in fields if (field.name in names) != negated]) + b"\r\n"
-
-
-@lru_cache(maxsize=200)
-def _pattern(names: tuple[str, ...]) -> re.Pattern[bytes]:
-    """Fields of these names, each with the line end before it: an alternative that begins with a fixed octet is found
-    four times as fast as one that begins with a name."""
-    wanted = b"|".join(re.escape(name.encode()) for name in names)
-    return re.compile(rb"\n(?:%s)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*" % wanted, re.IGNORECASE)
-
-
-def _named_fields(kept: bytes, names: tuple[str, ...]) -> bytes:
-    found = b"".join(_pattern(names).findall(b"\n" + kept.removesuffix(b"\n")))
-    return found[1:] + b"\n\r\n" if found else b"\r\n"

@@ -12,7 +12,6 @@ from mox_imap.server import Command, ImapServer, No
 from mox_imap.view import View
 
 AT_ONCE = 5000
-SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 
 
 def writable(s: ImapServer) -> None:
@@ -29,11 +28,6 @@ def chosen(s: ImapServer, scan: Scanner, numbers: SequenceSet, *, uid: bool) -> 
         if len(view) or not all(STAR in ends for ends in numbers.ranges):
             raise scan.fail("no such sequence number")
     return view.indexes(numbers, uid=uid)
-
-
-def flags_bytes(view: View) -> bytes:
-    """Every flag that the mailbox knows."""
-    return b" ".join([SYSTEM, *(word.encode("utf-8", "replace") for word in view.mailbox.keywords())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,6 @@ def store(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     missed = False
     for start in range(0, len(indexes), AT_ONCE):
         some = indexes[start : start + AT_ONCE]
-        known = len(view.mailbox.keywords())
         kept: Sequence[int] = ()
         uids = [view.uids[at] for at in some]
         if change.unchanged_since >= 0:
@@ -71,12 +64,11 @@ def store(s: ImapServer, scan: Scanner, uid: bool) -> Command:
             kept = done.modified
         else:
             yield view.mailbox.store(uids, change.action, change.flags)
-        if len(view.mailbox.keywords()) != known:
-            yield b"* FLAGS (%s)\r\n" % flags_bytes(view)
         there = [at for at in some if view.mailbox.bits(view.uids[at]) is not None]
         missed = missed or len(there) < len(some)
         modified += kept
-        yield _told(s, view, there, change, frozenset(kept), uid=uid)
+        lines = _told(s, view, there, change, frozenset(kept), uid=uid)
+        yield view.new_keywords() + lines
     if missed and not uid:
         # RFC 2180 4.2.1: some were expunged elsewhere, and this session has not been told yet.
         raise No("EXPUNGEISSUED", "some of these messages are gone")
@@ -99,6 +91,7 @@ def _told(s: ImapServer, view: View, indexes: list[int], change: _Change, kept: 
     for at in indexes:
         had = view.told[at]
         if view.uids[at] not in kept:
+            view.names(bits)
             view.told[at] = had | bits if change.action == "add" else had & ~bits if change.action == "remove" else bits
     if not view.modseqs:
         return b""
@@ -119,15 +112,16 @@ def _change(scan: Scanner) -> _Change:
     scan.expect(b"FLAGS")
     silent = scan.take(b".SILENT")
     scan.sp()
-    scan.take(b" ")  # Quirk two-spaces: some clients write two spaces here.
     flags = scan.flag_list() if scan.peek(b"(") else _bare_flags(scan)
     return _Change(action, flags, silent, unchanged_since)
 
 
 def _bare_flags(scan: Scanner) -> tuple[str, ...]:
     flags = [scan.flag()]
-    while scan.take(b" "):
-        flags.append(scan.flag())
+    while not scan.at_end:
+        scan.sp()
+        if not scan.at_end:
+            flags.append(scan.flag())
     return tuple(flags)
 
 
