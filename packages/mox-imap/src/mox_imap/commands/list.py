@@ -128,21 +128,25 @@ def _listed(
     infos = {info.name: info for info in s.account.mailboxes()}
     subscribed = set(s.account.subscriptions())
     names = sorted({*infos, *(subscribed if "SUBSCRIBED" in select else ())}, key=_order)
-    parents = {name[:at] for name in infos for at in range(len(name)) if name[at] == "/"}
-    for name in names:
-        info = infos.get(name)
-        matched = any(matcher.match(name) for matcher in matchers)
-        chosen = _chosen(info, name, select, subscribed)
-        below = ""
-        if "RECURSIVEMATCH" in select and matched and not chosen:
-            if any(_chosen(infos.get(n), n, select, subscribed) for n in names if n.startswith(name + "/")):
-                below = ' ("CHILDINFO" ("SUBSCRIBED"))'
-        if not matched or not (chosen or below):
+    parents = {above for name in infos for above in _above(name)}
+    chosen = [name for name in names if _chosen(infos.get(name), name, select, subscribed)]
+    # RFC 5258 3.5: with RECURSIVEMATCH, what is above something chosen is shown too, and says so.
+    below = {above for name in chosen for above in _above(name)} if "RECURSIVEMATCH" in select else set()
+    wanted = {*chosen, *below}
+    words = b" ".join(b'"%s"' % option.encode() for option in select if option in ("SUBSCRIBED", "SPECIAL-USE"))
+    for name in sorted({*names, *below}, key=_order):
+        if name not in wanted or not any(matcher.match(name) for matcher in matchers):
             continue
-        attributes = _attributes(info, name, name in parents, name in subscribed, {*select, *returns})
-        yield b'* LIST (%s) "/" %s%s\r\n' % (" ".join(attributes).encode(), name_bytes(s, name), below.encode())
+        info = infos.get(name)
+        attributes = " ".join(_attributes(info, name in parents, name in subscribed, {*select, *returns})).encode()
+        child = b' ("CHILDINFO" (%s))' % words if name in below else b""
+        yield b'* LIST (%s) "/" %s%s\r\n' % (attributes, name_bytes(s, name), child)
         if status and info is not None:
             yield status_line(s, info, status)
+
+
+def _above(name: str) -> Iterator[str]:
+    return (name[:at] for at, character in enumerate(name) if character == "/")
 
 
 def _order(name: str) -> tuple[bool, str]:
@@ -155,17 +159,16 @@ def _chosen(info: MailboxInfo | None, name: str, select: tuple[str, ...], subscr
     return not ("SPECIAL-USE" in select and (info is None or not info.special_use))
 
 
-def _attributes(info: MailboxInfo | None, name: str, parent: bool, subscribed: bool, asked: set[str]) -> list[str]:
-    found: list[str] = []
+def _attributes(info: MailboxInfo | None, parent: bool, subscribed: bool, asked: set[str]) -> Iterator[str]:
     if info is None:
-        found.append("\\NonExistent")
-    # RFC 3348 3: servers that know tell it always.
-    found.append("\\HasChildren" if parent else "\\HasNoChildren")
+        yield "\\NonExistent"
+    if parent or info is not None:
+        # RFC 3348 3: servers that know tell it always.
+        yield "\\HasChildren" if parent else "\\HasNoChildren"
     if subscribed and "SUBSCRIBED" in asked:
-        found.append("\\Subscribed")
+        yield "\\Subscribed"
     if info is not None and info.special_use:
-        found.append(info.special_use)
-    return found
+        yield info.special_use
 
 
 def lsub(s: ImapServer, scan: Scanner, uid: bool) -> Command:
