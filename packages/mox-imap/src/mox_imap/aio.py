@@ -1,62 +1,76 @@
-"""Sessions on asyncio: bytes in and out, STARTTLS, deadlines, back-pressure, waking for what is done or has changed."""
+"""The server on asyncio: bytes to sessions and back, TLS, deadlines, back-pressure, waking for what is done or has changed.
+
+Sessions are called straight from the transport; there is no task for a command.  On uvloop a plain Protocol is fastest; on
+the stdlib's loop a BufferedProtocol with one buffer for all connections, because a Protocol is given 256 KB of fresh
+memory for each read there."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
+from asyncio import sslproto
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, cast
 
-from mox_imap.backend import Logins
+from mox_imap.backend import Logins, Pending
 from mox_imap.server import ImapConfig, ImapServer
 
 log = logging.getLogger("mox.imap")
 
 READ_SIZE = 256 * 1024
-WRITE_HIGH = 256 * 1024
+BACKLOG = 1024
 HANDSHAKE_SECONDS = 30.0
+# What a client may leave unread before its commands stop.
+WRITE_HIGH = 256 * 1024
+# A client that reads nothing for so long is hung up on.
+WRITE_SECONDS = 300.0
+# After an end that the client did not ask for: how long what it still sends is read and dropped, so that the reset
+# which follows a close with unread bytes does not take our BYE with it.
+LINGER_SECONDS = 2.0
+# The stdlib zero-fills this much for each TLS connection (256 KB by default).
+TLS_BUFFER = 16 * 1024
 
 
 class Server:
     """A listening socket and its sessions."""
 
     def __init__(
-        self, logins: Logins, config: ImapConfig, tls_context: ssl.SSLContext | None, implicit_tls: bool, most: int
+        self, logins: Logins, config: ImapConfig, tls_context: ssl.SSLContext | None, *, implicit_tls: bool, most: int
     ) -> None:
+        assert tls_context is not None or not (implicit_tls or config.starttls), "TLS needs a context"
         self.logins = logins
         self.config = config
-        self.tls_context = tls_context
+        self.tls_context = tls_context  # may be replaced; new handshakes use the new one
         self.implicit_tls = implicit_tls
         self.most = most
         self.draining = False
         self.sessions: set[_Session] = set()
         self._listening: asyncio.AbstractServer | None = None
+        self._empty: asyncio.Event | None = None
 
     async def listen(self, sock: socket.socket) -> None:
         """Takes connections from a bound, listening socket."""
         loop = asyncio.get_running_loop()
-        context = self.tls_context if self.implicit_tls else None
-        self._listening = await loop.create_server(
-            self._make, sock=sock, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None
-        )
-
-    def _make(self) -> asyncio.BaseProtocol:
-        if type(asyncio.get_running_loop()).__module__.startswith("uvloop"):
-            return _Plain(self)
-        return _Buffered(self)
+        uvloop = type(loop).__module__.startswith("uvloop")
+        if not uvloop:
+            sslproto.SSLProtocol.max_size = TLS_BUFFER
+        make: type[_Session] = _Plain if uvloop else _Buffered
+        self._listening = await loop.create_server(lambda: cast(Any, make(self, loop)), sock=sock, backlog=BACKLOG)
 
     async def drain(self, seconds: float) -> None:
-        """Takes no more connections, lets running commands finish, says BYE."""
+        """Takes no more connections, lets running commands finish for so long, says BYE."""
         self.draining = True
         if self._listening is not None:
             self._listening.close()
         for session in list(self.sessions):
             session.drain()
-        end = asyncio.get_running_loop().time() + seconds
-        while self.sessions and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(0.02)
+        if self.sessions:
+            self._empty = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), seconds)
         self.close()
 
     def close(self) -> None:
@@ -65,6 +79,12 @@ class Server:
             self._listening.close()
         for session in list(self.sessions):
             session.abort()
+
+    def forget(self, session: _Session) -> None:
+        """A session is over."""
+        self.sessions.discard(session)
+        if self._empty is not None and not self.sessions:
+            self._empty.set()
 
 
 async def serve(
@@ -77,7 +97,7 @@ async def serve(
     most: int = 2000,
 ) -> Server:
     """Serves IMAP on a bound, listening socket.  `most`: connections at a time; more get BYE."""
-    server = Server(logins, config, tls_context, implicit_tls, most)
+    server = Server(logins, config, tls_context, implicit_tls=implicit_tls, most=most)
     await server.listen(sock)
     return server
 
@@ -85,59 +105,83 @@ async def serve(
 class _Session:
     """One connection; the two subclasses differ only in how bytes arrive."""
 
-    def __init__(self, server: Server) -> None:
+    __slots__ = (
+        "_awaited", "_full", "_loop", "_over", "_paused", "_scheduled", "_server", "_session", "_stuck_since", "_task",
+        "_timer", "_transport",
+    )  # fmt: skip
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._session: ImapServer | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._upgrading = False
-        self._paused = False
-        self._full = False
+        self._task: asyncio.Task[None] | None = None  # a TLS handshake
+        self._awaited: Pending[Any] | None = None
         self._scheduled = False
-        self._task: asyncio.Task[None] | None = None
+        self._paused = False  # reading
+        self._full = False  # the client does not read what we write
+        self._stuck_since = 0.0
+        self._over = False  # said everything; what comes is dropped
+
+    # -- the transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
-        if self._session is not None:  # back from a TLS upgrade
-            return
         server = self._server
-        peer = transport.get_extra_info("peername")
-        address = _address(peer[0]) if peer else None
-        self._session = ImapServer(
-            server.config, server.logins, now=self._loop.time(), tls=server.implicit_tls, peer=address, wake=self._wake
-        )
         server.sessions.add(self)
+        if server.implicit_tls:
+            self._task = self._loop.create_task(self._upgrade())
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        transport, server = self._transport, self._server
+        assert transport is not None
+        peer = transport.get_extra_info("peername")
+        self._session = ImapServer(
+            server.config,
+            server.logins,
+            now=self._loop.time(),
+            tls=server.implicit_tls,
+            peer=_address(peer),
+            wake=self._wake,
+        )
         if len(server.sessions) > server.most or server.draining:
+            self._session.outgoing()  # instead of the greeting
             self._session.bye("too many connections, try again later")
-            self._flush()
-            return
-        self._timer = self._loop.call_at(self._session.deadline(), self._time)
+        self._timer = self._loop.call_at(self._session.deadline(), self._tick)
         self._go_on()
 
     def _feed(self, data: bytes) -> None:
-        assert self._session is not None
-        if self._upgrading:
+        session = self._session
+        if session is None or self._over:
             return
-        self._session.receive(data, self._loop.time())
-        self._go_on()
+        session.receive(data, self._loop.time())
+        if self._awaited is None and not self._scheduled and not self._full:
+            self._go_on()
+        elif session.ended:
+            self._flush()
+        else:
+            self._pause()
 
     def eof_received(self) -> bool:
-        return False
+        return False  # the transport closes itself; half a connection is of no use to IMAP
 
     def pause_writing(self) -> None:
         self._full = True
+        self._stuck_since = self._loop.time()
         self._pause()
 
     def resume_writing(self) -> None:
         self._full = False
-        self._go_on()
+        if not self._over and self._awaited is None and self._session is not None and self._task is None:
+            self._schedule()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._upgrading and error is None and self._transport is not None and not self._transport.is_closing():
-            return
-        self._server.sessions.discard(self)
+        self._over = True
+        self._server.forget(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
@@ -145,43 +189,39 @@ class _Session:
         if self._session is not None:
             self._session.close()
 
-    # -- running
+    # -- the session's side
 
     def _go_on(self) -> None:
-        session = self._session
-        assert session is not None
         self._scheduled = False
-        while not session.ended and not self._full:
-            try:
-                session.run()
-            except Exception:
-                # One session's bug is not its neighbours' trouble.
-                log.exception("session failed")
-                session.bye("something went wrong here")
-            self._flush()
-            if session.waiting is not None:
-                self._pause()
-                session.waiting.add_done_callback(self._done)
-                return
-            if session.breathing:
-                self._pause()
-                self._schedule()
-                return
-            if not session.busy:
-                break
-        if session.ended:
-            self._flush()
+        session = self._session
+        if session is None or self._over or self._full or self._awaited is not None:
             return
-        if self._server.draining and not session.busy:
+        try:
+            session.run()
+            if session.idle_tag:
+                session.news()
+        except Exception:
+            # One session's bug is not its neighbours' trouble.
+            log.exception("session failed")
+            session.bye("[SERVERBUG] something went wrong here")
+        self._flush()
+        if self._over:
+            return
+        if session.waiting is not None:
+            self._pause()
+            self._awaited = session.waiting
+            session.waiting.add_done_callback(self._done)
+        elif session.busy or session.breathing:
+            self._pause()
+            if not self._full:
+                self._schedule()
+        elif self._server.draining:
             session.bye("closing down")
             self._flush()
-            return
-        if session.wants_tls and not self._upgrading:
-            self._upgrading = True
+        elif session.wants_tls:
             self._pause()
             self._task = self._loop.create_task(self._upgrade())
-            return
-        if not self._full:
+        elif not self._full:
             self._resume()
 
     def _schedule(self) -> None:
@@ -189,17 +229,19 @@ class _Session:
             self._scheduled = True
             self._loop.call_soon(self._go_on)
 
-    def _done(self, _: Any) -> None:
+    def _done(self, pending: Any) -> None:
         session = self._session
-        if session is None or session.ended:
+        if session is None or pending is not self._awaited:
             return
-        session.resume()
-        self._go_on()
+        self._awaited = None
+        if not self._over:
+            session.resume()
+            self._go_on()
 
     def _wake(self) -> None:
         """The mailbox has changed."""
         session = self._session
-        if session is not None and not session.ended and not self._full and session.idle_tag:
+        if session is not None and session.idle_tag and not self._over and not self._full:
             session.news()
             self._flush()
 
@@ -209,33 +251,49 @@ class _Session:
         assert transport is not None
         if out := session.outgoing():
             transport.write(out)
-        if session.ended:
-            transport.close()
+        if session.ended and not self._over:
+            self._over = True
+            if session.logged_out or transport.is_closing() or not transport.can_write_eof():
+                transport.close()
+            else:
+                self._linger(transport)
+
+    def _linger(self, transport: asyncio.Transport) -> None:
+        transport.write_eof()
+        self._resume()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(LINGER_SECONDS, transport.abort)
 
     async def _upgrade(self) -> None:
-        transport, session = self._transport, self._session
+        transport, context = self._transport, self._server.tls_context
         assert transport is not None
-        assert session is not None
-        context = self._server.tls_context
-        assert context is not None, "STARTTLS was granted without a context"
+        assert context is not None
         try:
             upgraded = await self._loop.start_tls(
                 transport, cast(Any, self), context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
-        except (TimeoutError, OSError, ssl.SSLError) as error:
+            if upgraded is None:  # the loop's word for: closed meanwhile
+                raise ConnectionResetError("closed during the handshake")
+        except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.info("TLS handshake failed", extra={"error": str(error)})
             self._task = None
             transport.abort()
-            self.connection_lost(error)
+            if not self._over:
+                self.connection_lost(error)
             return
-        self._task = None
-        self._upgrading = False
-        if upgraded is None:
-            return
+        finally:
+            self._task = None
         self._transport = upgraded
-        session.tls_started()
+        upgraded.set_write_buffer_limits(high=WRITE_HIGH)
         self._paused = False
-        self._go_on()
+        if self._over:
+            upgraded.abort()
+        elif self._session is None:
+            self._begin()
+        else:
+            self._session.tls_started()
+            self._go_on()
 
     def _pause(self) -> None:
         if not self._paused and self._transport is not None and not self._transport.is_closing():
@@ -247,21 +305,28 @@ class _Session:
             self._paused = False
             self._transport.resume_reading()
 
-    def _time(self) -> None:
-        session = self._session
+    def _tick(self) -> None:
+        session, transport = self._session, self._transport
         assert session is not None
-        now, deadline = self._loop.time(), session.deadline()
-        if now >= deadline and (session.waiting is not None or session.busy):
-            deadline = now + 60.0
-        if now >= deadline:
-            session.on_timeout()
-            self._flush()
+        assert transport is not None
+        now = self._loop.time()
+        deadline = session.deadline()
+        if self._full:
+            deadline = self._stuck_since + WRITE_SECONDS
+            if now >= deadline:
+                transport.abort()  # it reads nothing, not even a BYE
+                return
+        elif self._awaited is not None or session.busy:
+            deadline = max(deadline, now + 60.0)
+        if now < deadline:
+            self._timer = self._loop.call_at(deadline, self._tick)
             return
-        self._timer = self._loop.call_at(deadline, self._time)
+        session.on_timeout()
+        self._flush()
 
     def drain(self) -> None:
         """BYE at the next quiet moment."""
-        if self._session is not None and self._session.waiting is None and not self._session.busy:
+        if self._session is not None and self._task is None:
             self._go_on()
 
     def abort(self) -> None:
@@ -271,6 +336,8 @@ class _Session:
 
 
 class _Plain(_Session, asyncio.Protocol):
+    __slots__ = ()
+
     def data_received(self, data: bytes) -> None:
         self._feed(data)
 
@@ -280,6 +347,8 @@ _shared_view = memoryview(_shared)
 
 
 class _Buffered(_Session, asyncio.BufferedProtocol):
+    __slots__ = ()
+
     def get_buffer(self, sizehint: int) -> memoryview:
         return _shared_view
 
@@ -287,7 +356,8 @@ class _Buffered(_Session, asyncio.BufferedProtocol):
         self._feed(bytes(_shared_view[:nbytes]))
 
 
-def _address(text: str) -> IPv4Address | IPv6Address:
-    address = ip_address(text.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
+def _address(peer: Any) -> IPv4Address | IPv6Address | None:
+    if not isinstance(peer, tuple):  # a Unix socket
+        return None
+    address = ip_address(str(peer[0]).partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address

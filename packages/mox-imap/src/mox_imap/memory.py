@@ -417,7 +417,10 @@ class MemoryAccount:
     ) -> list[tuple[int, int]]:
         """(uid, bits after) of what changed."""
         bits = box.bits(flags, learn=action != "remove")
-        after = {"add": lambda had: had | bits, "remove": lambda had: had & ~bits, "replace": lambda had: bits}[action]
+
+        def after(had: int) -> int:
+            return had | bits if action == "add" else had & ~bits if action == "remove" else bits
+
         changed = [(at, after(box.flags[at])) for at in indexes if after(box.flags[at]) != box.flags[at]]
         if not changed:
             return []

@@ -125,6 +125,7 @@ class ImapServer:
         self._error: BaseException | None = None
         self._exchanging = False
         self.ends_after = False
+        self.logged_out = False  # the client asked for the end
         self.failed_logins = 0
         self._append: Any = None
         self._bad = 0
@@ -368,7 +369,7 @@ class ImapServer:
         middle = f"[{code}] " if code else ""
         self._write(f"{self._tag} {word} {middle}{_clean(text)}\r\n".encode("utf-8", "replace"))
         if self.ends_after:
-            self.ended = True
+            self.ended = self.logged_out = True
 
     def _bad_command(self, error: CommandSyntaxError) -> None:
         self._running = None

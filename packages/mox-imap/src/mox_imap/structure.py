@@ -106,7 +106,7 @@ def _single(part: Part) -> Iterator[bytes]:
         kind, subtype = "text", "plain"
     yield _upper(kind)
     yield _upper(subtype)
-    yield _parameters(part.parameters) if part.parameters or kind != "text" else b'("CHARSET" "US-ASCII")'
+    yield _parameters(_with_charset(part.parameters) if kind == "text" else part.parameters)
     yield ntext(part.id)
     yield ntext(part.description)
     yield _upper(part.encoding)
@@ -119,6 +119,13 @@ def _single(part: Part) -> Iterator[bytes]:
         yield b"%d" % part.lines
     yield ntext(part.md5)
     yield _tail(part)
+
+
+def _with_charset(parameters: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """RFC 2045 5.2: a text without a charset is US-ASCII."""
+    if any(name == "charset" or name.startswith("charset*") for name, _ in parameters):
+        return parameters
+    return (("charset", "US-ASCII"), *parameters)
 
 
 def _tail(part: Part) -> bytes:

@@ -31,7 +31,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LiteralStart:
-    """A command has announced a literal, and `data` is all of it so far.  Answer with accept(), stream() or refuse()."""
+    """A command has announced a literal; `data` is all of it so far.  Answer with accept(), stream() or refuse()."""
 
     data: bytes
     size: int
@@ -63,6 +63,7 @@ class CommandReader:
         self.limits = limits
         self._buffer = b""
         self._at = 0
+        self._looked = 0  # there is no line end before this
         self._command: list[bytes] = []
         self._size = 0
         self._literal = 0  # octets still to come of a literal that becomes part of the command
@@ -73,6 +74,7 @@ class CommandReader:
 
     def feed(self, data: bytes) -> None:
         """Takes bytes."""
+        self._looked = max(0, self._looked - self._at)
         self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
         self._at = 0
 
@@ -90,9 +92,7 @@ class CommandReader:
                 if not self._take_literal():
                     return None
                 continue
-            item = self._line()
-            if item is not None or self._at >= len(self._buffer) or b"\n" not in self._buffer[self._at :]:
-                return item
+            return self._line()
         return None
 
     def _take_literal(self) -> bool:
@@ -113,8 +113,9 @@ class CommandReader:
         return Piece(data, not self._streaming)
 
     def _line(self) -> Item | None:
-        end = self._buffer.find(b"\n", self._at)
+        end = self._buffer.find(b"\n", max(self._at, self._looked))
         if end < 0:
+            self._looked = len(self._buffer)
             if len(self._buffer) - self._at + self._size > min(self.limits.line, self.limits.command):
                 self._broken = True
                 return TooLong(f"a line has at most {self.limits.line} octets")

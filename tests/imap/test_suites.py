@@ -1,0 +1,124 @@
+"""ImapTest's scripts and James' transcripts, on the session core with the backend in memory."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from kit import imaptest_script, james_script
+from kit.imap_rooms import Room
+from kit.suites import SUITES, suite
+
+IMAPTEST = sorted(path.name for path in (SUITES / "imap-imaptest").glob("*") if "." not in path.name)
+NEW = {f"search {word}" for word in ("new", "old", "recent")}
+# Commands whose replies are not judged, and why.
+UNJUDGED = {
+    "search-flags": NEW,  # there is no \Recent (RFC 9051), so nothing is new or recent, and everything is old
+    # the script appends 7 octets, asks for a size of 7, and shows 6
+    "append-binary": {"fetch 1 (binary.size[1] binary.peek[1])"},
+}
+
+
+@pytest.mark.parametrize("name", IMAPTEST)
+def test_imaptest_suite(name: str) -> None:
+    script = imaptest_script.Script.read(suite("imap-imaptest"), name)
+    room = Room()
+    announced = set(room.logged_in().ask("a CAPABILITY")[0].upper().split())
+    missing = script.capabilities - announced
+    if missing:
+        pytest.skip(f"not announced: {' '.join(sorted(missing))}")
+    run = imaptest_script.Run(script, room.session, "ann", "secret", sorted(UNJUDGED.get(name, ())))
+    assert run.play() > 0
+    assert (run.skipped > 0) == (name in UNJUDGED)
+
+
+# Where we choose otherwise than James, by the first line that it says; "" is a whole script.
+OTHERWISE: dict[str, dict[str, str]] = {
+    "Metadata": {"": "METADATA is not announced"},
+    "ObjectId": {"": "OBJECTID is not announced"},
+    "Replace": {"": "REPLACE is not announced"},
+    "XList": {"": "XLIST is Gmail's; special uses are given at CREATE, not by name"},
+    "Create": {
+        '20 CREATE "one&AC4-two"': "RFC 3501 5.1.3: printable ASCII must not be shifted",
+        '21 LIST "" one*': "it was not created",
+        "a12 DELETE one.two": "it was not created",
+        "a12 DELETE one": "it was not created",
+    },
+    "ListNamespace": {
+        'e2 LIST "#private" ""': "there are no namespaces",
+        'e3 LIST "#private.someone" ""': "there are no namespaces",
+    },
+    "Namespace": {"A001 NAMESPACE": "there are no namespaces of other users"},
+    "ListSubscribed": {
+        'A08 LIST "" "*" RETURN (SUBSCRIBED)': "a new mailbox is subscribed",
+        'A24 LIST (RECURSIVEMATCH SUBSCRIBED) "" "*1"': "a new mailbox is subscribed",
+    },
+    "Subscribe": {'b01 LSUB "" "%"    ': "a new mailbox is subscribed"},
+    "Status": {
+        "A013 STATUS statustest (UNSEEN SIZE MESSAGES DELETED DELETED-STORAGE)": "QUOTA is not announced",
+        "A015 STATUS statustest (DELETED-STORAGE)": "QUOTA is not announced",
+        "a016 STATUS statustest (MAILBOXID)": "OBJECTID is not announced",
+        'a017 LIST "" * RETURN (STATUS (UNSEEN SIZE MESSAGES DELETED DELETED-STORAGE MAILBOXID))': "QUOTA, OBJECTID",
+    },
+    "Delete": {"14 DELETE deletetest1": "what has children is not deleted"},
+    "ConcurrentExistsResponse": {
+        "3b STORE 1 +FLAGS.SILENT (\\Flagged)": "RFC 9051 2.3.1.2: a number that this client has not been told of is BAD",
+        "4b CREATE another": "so the flag was not set",
+    },
+    "FetchSimpleBodyStructure": {"A7 FETCH 1:* ()": "RFC 9051 9: a list of items has one at least"},
+    "FetchMultipartBodyStructure": {
+        "A6 FETCH 1:* ()": "RFC 9051 9: a list of items has one at least",
+        "A27 FETCH 1:* (BODY BODYSTRUCTURE)": "parameters stand in the sender's order; a location as it is written",
+    },
+    "FetchStructureComplex": {
+        "A10 FETCH 1:* ()": "RFC 9051 9: a list of items has one at least",
+        "A131 FETCH 1:* (BODY BODYSTRUCTURE)": "parameters stand in the sender's order",
+    },
+    "ListWithPercentWildcardInMailboxName": {"": "no names with wildcards"},
+    "CreateErrorWithLongName": {"A1 CREATE 123456789x": "names of up to 1000 octets"},
+    "MoveNoMSG": {"a4 UID MOVE 1 selected": "RFC 9051 6.4.9: a UID that is not there is no error"},
+    "SearchAtoms": {
+        "A48 SEARCH BODY the": "only text is searched, not octets of other parts",
+        "A131 SEARCH TEXT the": "only text is searched, not octets of other parts",
+    },
+    "SearchOptionSave": {"c SEARCH RETURN (SAVE) FLAGGED": "RFC 9051 6.4.4: with SAVE alone nothing is told"},
+}
+
+
+@cache
+def plan() -> dict[str, dict[str, str]]:
+    path = SUITES / "imap-james" / "plan.json"
+    return json.loads(path.read_text()) if path.exists() else {}  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("name", sorted(plan()))
+def test_james_suite(name: str) -> None:
+    folder: Path = suite("imap-james")
+    entry, otherwise = plan()[name], OTHERWISE.get(name, {})
+    if "" in otherwise:
+        pytest.skip(otherwise[""])
+    room = Room(modseqs=name != "CondstoreDisable")
+    room.backend.add("imapuser", "password")
+    run = james_script.Run(room.session)
+    if entry["state"].startswith("greeting"):
+        run.clients[1] = fresh(room)
+        login = None
+    else:
+        login = "login LOGIN imapuser password"
+    if entry["state"].startswith("selected"):
+        run.play(folder / "SelectedStateSetup.test", login)
+    run.play(folder / entry["script"], login)
+    unknown = [(said, why) for said, why in run.failures if not any(said.startswith(one) for one in otherwise)]
+    assert not unknown, unknown
+    failed = {said for said, _ in run.failures}
+    assert all(any(said.startswith(one) for said in failed) for one in otherwise), "fewer deviations than are noted"
+
+
+def fresh(room: Room) -> james_script.Client:
+    """A connection whose greeting is still to be read."""
+    from mox_imap import ImapServer
+
+    return james_script.Client(ImapServer(room.config, room.backend, now=0.0))
