@@ -58,8 +58,9 @@ def _up_to_slash(places: list[int], name: str) -> list[int]:
 def list_(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     """RFC 9051 6.3.9"""
     scan.sp()
-    select = _options(scan) if scan.peek(b"(") else ()
-    if select:
+    select: tuple[str, ...] = ()
+    if scan.peek(b"("):
+        select = _options(scan)
         scan.sp()
     reference = scan.mailbox()
     scan.sp()
