@@ -80,24 +80,22 @@ def store(s: ImapServer, scan: Scanner, uid: bool) -> Command:
 
 def _told(s: ImapServer, view: View, indexes: list[int], change: _Change, kept: frozenset[int], *, uid: bool) -> bytes:
     """What the client hears of its own change."""
-    now = view.flags(indexes)
+    # Those that were left alone have changed, and that is told as any change is.
+    done = [at for at in indexes if view.uids[at] not in kept] if kept else indexes
     if not change.silent:
-        for at, bits in zip(indexes, now, strict=True):
+        for at, bits in zip(done, view.flags(done), strict=True):
             view.told[at] = bits
-        lines = [at for at in indexes if view.uids[at] not in kept] if kept else indexes
-        return view.flag_lines(lines, uid=uid or s.rev2)
+        return view.flag_lines(done, uid=uid or s.rev2)
     # What the client can know by itself is not told; where somebody else's change came between, it will be.
     bits = view.mailbox.flag_bits(change.flags)
-    for at in indexes:
+    view.names(bits)
+    for at in done:
         had = view.told[at]
-        if view.uids[at] not in kept:
-            view.names(bits)
-            view.told[at] = had | bits if change.action == "add" else had & ~bits if change.action == "remove" else bits
+        view.told[at] = had | bits if change.action == "add" else had & ~bits if change.action == "remove" else bits
     if not view.modseqs:
         return b""
     # RFC 7162 3.1.3: the new modseq is told even when the flags are not.
-    fresh = [at for at in indexes if view.uids[at] not in kept]
-    told = zip(fresh, view.modseqs_of(fresh), strict=True)
+    told = zip(done, view.modseqs_of(done), strict=True)
     return b"".join([b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (at + 1, view.uids[at], modseq) for at, modseq in told])
 
 
