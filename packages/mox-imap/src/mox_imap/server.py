@@ -457,7 +457,7 @@ class ImapServer:
         if self._append is not None or append.is_append(item.data):
             self._append_literal(item)
             return
-        if item.size > self._reader.limits.literal or len(item.data) + item.size > self._reader.limits.command:
+        if item.size > self._reader.limits.literal or item.before + item.size > self._reader.limits.command:
             self._refuse_literal(item, "BAD", f"a literal has at most {self._reader.limits.literal} octets here")
             return
         self._reader.accept()

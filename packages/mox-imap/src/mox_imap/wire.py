@@ -20,6 +20,7 @@ class WireLimits:
     literal: int = 100 * 1024
     command: int = 1024 * 1024
     append: int = 100 * 1024 * 1024
+    literals: int = 1000  # how many in one command
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LiteralStart:
-    """A command has announced a literal; `data` is all of it so far.  Answer with accept(), stream() or refuse()."""
+    """A command has announced a literal.  `data` is the command so far, or its beginning when it has several literals;
+    `before` is how many octets it has so far.  Answer with accept(), stream() or refuse()."""
 
     data: bytes
     size: int
     synchronizing: bool
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class CommandReader:
         self._buffer = b""
         self._at = 0
         self._looked = 0  # there is no line end before this
-        self._command: list[bytes] = []
+        self._command: list[bytes] = []  # a line, a literal, a line …
+        self._pieces: list[bytes] = []  # of the literal that is coming
         self._size = 0
         self._literal = 0  # octets still to come of a literal that becomes part of the command
         self._stream = 0  # octets still to come of a streamed literal
@@ -99,9 +103,13 @@ class CommandReader:
         data = self._buffer[self._at : self._at + self._literal]
         self._at += len(data)
         self._literal -= len(data)
-        self._command.append(data)
+        self._pieces.append(data)
         self._size += len(data)
-        return self._literal == 0
+        if self._literal:
+            return False
+        self._command.append(b"".join(self._pieces))
+        self._pieces.clear()
+        return True
 
     def _piece(self) -> Piece | None:
         data = self._buffer[self._at : self._at + self._stream]
@@ -129,7 +137,12 @@ class CommandReader:
         self._command.append(line)
         announced = _ANNOUNCED.search(line[-32:])
         if announced is not None:
-            self._asked = LiteralStart(b"".join(self._command), int(announced[1]), not announced[2])
+            if len(self._command) > 2 * self.limits.literals:
+                self._broken = True
+                return TooLong("too many literals")
+            # What an APPEND says before its message is in the first three; joining more each time would be quadratic.
+            beginning = b"".join(self._command[:3])
+            self._asked = LiteralStart(beginning, int(announced[1]), not announced[2], self._size)
             return self._asked
         data = b"".join(self._command)
         self._command, self._size = [], 0
@@ -139,6 +152,8 @@ class CommandReader:
         """The literal becomes part of the command."""
         assert self._asked is not None
         self._literal, self._asked = self._asked.size, None
+        if not self._literal:
+            self._command.append(b"")
 
     def stream(self) -> None:
         """The literal is handed out in pieces; the command so far is forgotten, and its rest is read as a new line."""

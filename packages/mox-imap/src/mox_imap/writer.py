@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import date
+from functools import lru_cache
 
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7e]{0,1000}\Z")
 _ATOM = re.compile(r"[!#$&'+,\-./0-9:;<=>?@A-Z^_`a-z|}~]+\Z")
+_EPOCH = date(1970, 1, 1).toordinal()
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -50,8 +52,19 @@ def astring(value: str) -> bytes:
 
 def internal_date(moment: float) -> bytes:
     """A date-time (RFC 9051 9), in UTC."""
-    when = datetime.fromtimestamp(moment, UTC)
-    return f'"{when.day:2d}-{_MONTHS[when.month - 1]}-{when.year:04d} {when:%H:%M:%S} +0000"'.encode()
+    days, seconds = divmod(int(moment // 1), 86400)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return b'"%s %02d:%02d:%02d +0000"' % (_day(days), hour, minute, second)
+
+
+@lru_cache(maxsize=4096)
+def _day(days: int) -> bytes:
+    try:
+        day = date.fromordinal(_EPOCH + days)
+    except (ValueError, OverflowError):  # a date that no calendar has
+        day = date(1970, 1, 1)
+    return b"%2d-%s-%04d" % (day.day, _MONTHS[day.month - 1].encode(), day.year)
 
 
 def sequence_set(numbers: Iterable[int]) -> bytes:

@@ -67,10 +67,11 @@ Pick: TypeAlias = Callable[[Slice, Sequence[int]], Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Leaves those of ascending indexes that match; `cost` is what it has to look at."""
+    """Leaves those of ascending indexes that match; `cost` is what it has to look at.  `among`: no others do."""
 
     cost: int
     pick: Pick
+    among: Sequence[int] | None = None
 
 
 def _by_row(test: Callable[[Row], bool]) -> Filter:
@@ -187,7 +188,7 @@ class _Compiler:
         # Evaluated now: what it means must not move while the search runs.
         indexes = self._view.indexes(numbers, uid=uid)
         chosen = indexes if isinstance(indexes, range) else frozenset(indexes)
-        return Filter(ARRAYS, lambda some, given: [at for at in given if at in chosen])
+        return Filter(ARRAYS, lambda some, given: [at for at in given if at in chosen], indexes)
 
     def uid(self) -> Filter:
         self._scan.sp()
@@ -420,11 +421,12 @@ def _scan(view: View, filters: Sequence[Filter], found: list[int]) -> Iterator[Y
     if cheap.cost >= HEADERS:
         cheap = Filter(ARRAYS, _all)
     step = AT_ONCE if cheap.cost == ROWS or heavy else 10 * AT_ONCE
-    for start in range(0, len(view), step):
+    every: Sequence[int] = min((one.among for one in filters if one.among is not None), key=len, default=range(len(view)))
+    for start in range(0, len(every), step):
         if start:
             yield BREATHE
         some = Slice(view)
-        left = cheap.pick(some, range(start, min(start + step, len(view))))
+        left = cheap.pick(some, every[start : start + step])
         if not heavy:
             found += left
             continue
