@@ -31,7 +31,7 @@ def fuzz(data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    import atheris
+    import atheris  # type: ignore[import-untyped]
 
     atheris.instrument_all()
     atheris.Setup(sys.argv, fuzz)

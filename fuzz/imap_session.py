@@ -1,4 +1,6 @@
-"""Fuzz target: whatever a client sends, at once and in pieces.  Run `python fuzz/imap_session.py` where atheris is installed."""
+"""Fuzz target: whatever a client sends, at once and in pieces.
+
+Run `python fuzz/imap_session.py` where atheris is installed."""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ LIMITS = WireLimits(line=4096, literal=2048, command=8192, append=4096)
 CONFIG = ImapConfig(plaintext_login=True, modseqs=True, limits=LIMITS, limits_before_login=LIMITS, bad_commands=1000)
 MESSAGES = (
     b"From: a@b\r\nSubject: =?utf-8?q?h=C3=A9?=\r\n\r\nhello\r\n",
-    b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\none\r\n--x\r\nContent-Type: message/rfc822\r\n\r\nTo: c@d\r\n\r\ntwo\r\n--x--\r\n",
+    b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\none\r\n--x\r\n"
+    b"Content-Type: message/rfc822\r\n\r\nTo: c@d\r\n\r\ntwo\r\n--x--\r\n",
 )  # fmt: skip
 OPENINGS = (
     b"",
@@ -61,7 +64,7 @@ def fuzz(data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    import atheris
+    import atheris  # type: ignore[import-untyped]
 
     atheris.instrument_all()
     atheris.Setup(sys.argv, fuzz)

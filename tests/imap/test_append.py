@@ -1,5 +1,7 @@
 """APPEND: one message or several, streamed, refused, interrupted."""
 
+# ruff: noqa: E501  what is said and answered stays on its line
+
 from __future__ import annotations
 
 import pytest
@@ -30,7 +32,9 @@ def test_append() -> None:
 
 def test_without_asking() -> None:
     client = Room().logged_in()
-    client.hear(b"a APPEND Inbox {%d+}\r\n%s\r\nb APPEND Inbox ~{%d+}\r\n%s\r\n" % (len(HELLO), HELLO, len(HELLO), HELLO))
+    client.hear(
+        b"a APPEND Inbox {%d+}\r\n%s\r\nb APPEND Inbox ~{%d+}\r\n%s\r\n" % (len(HELLO), HELLO, len(HELLO), HELLO)
+    )
     assert client.said == ["a OK [APPENDUID 1 1] appended", "b OK [APPENDUID 1 2] appended"]
 
 
@@ -53,7 +57,10 @@ def test_no_such_mailbox(name: bytes) -> None:
     asking = Room().logged_in()
     asking.hear(b"a APPEND %s {10}\r\n" % name)
     assert asking.said[-1].startswith("a NO [TRYCREATE]")
-    assert asking.ask("b NOOP") == (["+ go ahead"] if b"{" in name else []) + asking.said + ["a NO [TRYCREATE] no such mailbox", "b OK NOOP done"]
+    assert asking.ask("b NOOP") == (["+ go ahead"] if b"{" in name else []) + asking.said + [
+        "a NO [TRYCREATE] no such mailbox",
+        "b OK NOOP done",
+    ]
     # Without asking the literal comes anyway: it is read, not taken for commands.
     telling = Room().logged_in()
     telling.hear(b"a APPEND nowhere {14+}\r\nx LOGOUT\r\n????\r\nb NOOP\r\n")
@@ -131,7 +138,7 @@ class _FullSink:
 
 def test_a_sink_that_fails() -> None:
     room = Room()
-    room.account.sink = _FullSink  # type: ignore[assignment]
+    room.account.sink = _FullSink  # type: ignore[method-assign]
     client = room.logged_in()
     client.hear(b"a APPEND Inbox {5+}\r\nhello {5+}\r\nworld\r\nb NOOP\r\n")
     assert client.said == ["a NO [OVERQUOTA] no room", "b OK NOOP done"]
@@ -148,7 +155,7 @@ def test_pieces_are_not_kept() -> None:
             seen.append(-1)
 
     room = Room()
-    room.account.sink = Sink  # type: ignore[assignment]
+    room.account.sink = Sink  # type: ignore[method-assign]
     client = room.logged_in()
     client.hear(b"a APPEND Inbox {1000000+}\r\n")
     for _ in range(5):

@@ -124,7 +124,14 @@ def test_qresync_select() -> None:
     assert "* VANISHED (EARLIER) 3" in said
     assert not any("UID 1 " in line or "UID 6 " in line for line in said)
     assert any("UID 4 " in line for line in said)
-    for bad in ("(QRESYNC)", "(QRESYNC 1)", "(QRESYNC (0 1))", "(QRESYNC (1 1 x))", "(QRESYNC (1 1) QRESYNC (1 1))", "(X)"):
+    for bad in (
+        "(QRESYNC)",
+        "(QRESYNC 1)",
+        "(QRESYNC (0 1))",
+        "(QRESYNC (1 1 x))",
+        "(QRESYNC (1 1) QRESYNC (1 1))",
+        "(X)",
+    ):
         assert client.ask(f"g SELECT Inbox {bad}")[-1].startswith("g BAD"), bad
 
 

@@ -1,5 +1,7 @@
 """FETCH: every item, sections, partials, macros, what sets \\Seen."""
 
+# ruff: noqa: E501  what is said and answered stays on its line
+
 from __future__ import annotations
 
 import pytest
@@ -62,8 +64,14 @@ def item(client: Client, what: str) -> str:
 @pytest.mark.parametrize(
     "what, value",
     [
-        ("BODY.PEEK[HEADER.FIELDS (subject x-none)]", 'BODY[HEADER.FIELDS (SUBJECT X-NONE)] "Subject: parts\\r\\n\\r\\n"'),
-        ("BODY.PEEK[HEADER.FIELDS (received)]", 'BODY[HEADER.FIELDS (RECEIVED)] "Received: from somewhere\\r\\n\\r\\n"'),
+        (
+            "BODY.PEEK[HEADER.FIELDS (subject x-none)]",
+            'BODY[HEADER.FIELDS (SUBJECT X-NONE)] "Subject: parts\\r\\n\\r\\n"',
+        ),
+        (
+            "BODY.PEEK[HEADER.FIELDS (received)]",
+            'BODY[HEADER.FIELDS (RECEIVED)] "Received: from somewhere\\r\\n\\r\\n"',
+        ),
         (
             "BODY.PEEK[HEADER.FIELDS.NOT (to from received mime-version content-type)]",
             'BODY[HEADER.FIELDS.NOT (TO FROM RECEIVED MIME-VERSION CONTENT-TYPE)] "Subject: parts\\r\\n\\r\\n"',
@@ -251,7 +259,10 @@ def test_expunged_elsewhere_stays_readable() -> None:
     two.ask("a EXPUNGE")
     # The numbering stands until this client is told, and FETCH does not tell.
     said = one.ask("a FETCH 2:3 (UID FLAGS RFC822.SIZE BODY.PEEK[TEXT])")
-    assert said[0] == f"* 2 FETCH (UID 2 FLAGS () RFC822.SIZE {len(message('message 2', 'body 2'))} BODY[TEXT] \"body 2\\r\\n\")"
+    assert (
+        said[0]
+        == f'* 2 FETCH (UID 2 FLAGS () RFC822.SIZE {len(message("message 2", "body 2"))} BODY[TEXT] "body 2\\r\\n")'
+    )
     assert said[1].startswith("* 3 FETCH (UID 3")
     assert one.ask("b FETCH 1:3 (UID FLAGS)")[1] == "* 2 FETCH (UID 2 FLAGS ())"
     assert one.ask("c NOOP") == ["* 2 EXPUNGE", "c OK NOOP done"]

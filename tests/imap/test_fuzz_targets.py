@@ -1,5 +1,7 @@
 """The fuzz targets, with hypothesis at the helm: any bytes, any cut, and commands put together from their words."""
 
+# ruff: noqa: E501  what is said and answered stays on its line
+
 from __future__ import annotations
 
 import importlib.util
@@ -31,15 +33,19 @@ def words(text: bytes) -> st.SearchStrategy[bytes]:
 
 SETS = words(b"1|2|1:*|*|$|1,2|2:1|9|0|4294967295|1:4294967295|*:*")
 FLAGS = words(b"\\Seen|(\\Deleted)|($kw \\Flagged)|()|\\Recent|(a b c)|kw(")
-NAMES = words(b"Inbox|inbox|other|a/b|&APw-|&|\"a b\"|{3+}\r\nabc|{3}\r\nabc|\"\xc3\xa9\"|\xff|%|*|\"\"|//")
+NAMES = words(b'Inbox|inbox|other|a/b|&APw-|&|"a b"|{3+}\r\nabc|{3}\r\nabc|"\xc3\xa9"|\xff|%|*|""|//')
 ITEMS = words(
     b"FLAGS|ALL|FULL|UID|BODY|BODYSTRUCTURE|ENVELOPE|INTERNALDATE|SAVEDATE|MODSEQ|RFC822|RFC822.SIZE|BODY[]|BODY[1]|BODY[2.1.MIME]<0.5>|BINARY[1]|"
     b"BODY.PEEK[HEADER.FIELDS (From Subject)]|BODY[HEADER.FIELDS.NOT (From)]|BODY[TEXT]<3.4>|BODY[2.HEADER]|BINARY.SIZE[2]|BODY[0]|BINARY[]<1.2>|X"
 )
-KEYS = st.deferred(
+KEYS: st.SearchStrategy[bytes] = st.deferred(
     lambda: st.one_of(
-        words(b"ALL|SEEN|UNSEEN|NEW|DELETED|LARGER 9|SMALLER 50|ON 1-Jan-1970|SINCE 1-Jan-2020|SENTON 1-Jan-2020|SUBJECT h\xc3\xa9|MODSEQ 3|FROM a@b|BODY hello"),
-        words(b"TEXT two|HEADER x y|HEADER from {1+}\r\na|KEYWORD $kw|UNKEYWORD x|UID 1:2|1:2|$|SAVEDBEFORE 1-Jan-2000|X|(|)"),
+        words(
+            b"ALL|SEEN|UNSEEN|NEW|DELETED|LARGER 9|SMALLER 50|ON 1-Jan-1970|SINCE 1-Jan-2020|SENTON 1-Jan-2020|SUBJECT h\xc3\xa9|MODSEQ 3|FROM a@b|BODY hello"
+        ),
+        words(
+            b"TEXT two|HEADER x y|HEADER from {1+}\r\na|KEYWORD $kw|UNKEYWORD x|UID 1:2|1:2|$|SAVEDBEFORE 1-Jan-2000|X|(|)"
+        ),
         KEYS.map(b"NOT ".__add__),
         st.tuples(KEYS, KEYS).map(lambda two: b"OR " + b" ".join(two)),
         st.lists(KEYS, min_size=1, max_size=3).map(lambda some: b"(" + b" ".join(some) + b")"),
@@ -84,7 +90,9 @@ def test_any_bytes(data: bytes) -> None:
 
 PIECES = st.sampled_from(
     b"From: |To: |Subject: |Content-Type: |multipart/mixed; boundary=x|message/rfc822|text/plain; charset=utf-8|Content-Transfer-Encoding: |"
-    b"base64|quoted-printable|\r\n|\r\n\r\n|\n|--x\r\n|--x--\r\n|a@b|(c)|hello world|=?utf-8?q?=C3=A9?=|=C3=A9|aGVsbG8=|\xc3\xa9|\xff|\0| |:|\"|{5}|\\".split(b"|")
+    b'base64|quoted-printable|\r\n|\r\n\r\n|\n|--x\r\n|--x--\r\n|a@b|(c)|hello world|=?utf-8?q?=C3=A9?=|=C3=A9|aGVsbG8=|\xc3\xa9|\xff|\0| |:|"|{5}|\\'.split(
+        b"|"
+    )
 )
 
 

@@ -48,7 +48,12 @@ def test_a_line_of_10_mb() -> None:
 
 def test_100_000_parentheses() -> None:
     client = numbered(1).selected()
-    for text in (b"(" * 60_000, b"NOT " * 15_000 + b"ALL", b"OR " * 20_000 + b"ALL", b"(" * 30_000 + b"ALL" + b")" * 30_000):
+    for text in (
+        b"(" * 60_000,
+        b"NOT " * 15_000 + b"ALL",
+        b"OR " * 20_000 + b"ALL",
+        b"(" * 30_000 + b"ALL" + b")" * 30_000,
+    ):
         assert quick(client, b"a SEARCH " + text + b"\r\n")[-1].startswith("a BAD")
     for command in (b"FETCH 1 ", b"STORE 1 FLAGS ", b"LIST ", b"STATUS Inbox ", b"ID "):
         assert quick(client, b"a " + command + b"(" * 60_000 + b"\r\n")[-1].startswith("a BAD")
@@ -84,7 +89,23 @@ def test_half_utf8(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["/", "a/", "//", "a//b", ".", "..", "../../etc/passwd", "a/../b", "#news", "a" * 5000, "Inbox/../x", "con\u2028trol", "\x07", "~root", "%s%n"],
+    [
+        "/",
+        "a/",
+        "//",
+        "a//b",
+        ".",
+        "..",
+        "../../etc/passwd",
+        "a/../b",
+        "#news",
+        "a" * 5000,
+        "Inbox/../x",
+        "con\u2028trol",
+        "\x07",
+        "~root",
+        "%s%n",
+    ],
 )
 def test_names(name: str) -> None:
     room = Room()
@@ -104,7 +125,9 @@ def test_items_without_end() -> None:
     assert quick(client, b"a FETCH 1 BODY[" + b"1." * 5000 + b"1]\r\n")[-1].startswith("a BAD")
     fields = b" ".join(b"f%d" % n for n in range(8000))
     assert quick(client, b"a FETCH 1 BODY[HEADER.FIELDS (" + fields + b")]\r\n")[-1].startswith("a BAD")
-    assert quick(client, b"a STORE 1 FLAGS (" + b" ".join(b"k%d" % n for n in range(9000)) + b")\r\n")[-1].startswith("a BAD")
+    assert quick(client, b"a STORE 1 FLAGS (" + b" ".join(b"k%d" % n for n in range(9000)) + b")\r\n")[-1].startswith(
+        "a BAD"
+    )
     assert quick(client, b"a ID (" + b' "k" "v"' * 5000 + b")\r\n")[-1].startswith("a OK")
     assert quick(client, b"a ENABLE" + b" X" * 20_000 + b"\r\n")[-1].startswith("a OK")
 
@@ -136,5 +159,7 @@ def test_a_message_that_is_hostile() -> None:
     wide = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 5000
     names = b"From: " + b", ".join(b"a%d@b" % n for n in range(20_000)) + b"\r\n\r\n"
     client = Room(deep, wide, names).selected()
-    assert quick(client, b"a FETCH 1:* (BODY BODYSTRUCTURE ENVELOPE BODY[1.1.1] BINARY.SIZE[2])\r\n", 5.0)[-1].startswith("a OK")
+    assert quick(client, b"a FETCH 1:* (BODY BODYSTRUCTURE ENVELOPE BODY[1.1.1] BINARY.SIZE[2])\r\n", 5.0)[
+        -1
+    ].startswith("a OK")
     assert quick(client, b"a SEARCH TEXT zzz FROM zzz\r\n", 5.0)[-1].startswith("a OK")

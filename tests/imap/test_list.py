@@ -57,7 +57,10 @@ def test_the_separator(client: Client) -> None:
     "command, lines",
     [
         ('LIST (SPECIAL-USE) "" *', ['(\\HasNoChildren \\Archive) "/" Archive', '(\\HasNoChildren \\Sent) "/" Sent']),
-        ('LIST "" (Sent %/b) RETURN (SUBSCRIBED)', ['(\\HasNoChildren \\Subscribed \\Sent) "/" Sent', '(\\HasChildren) "/" a/b']),
+        (
+            'LIST "" (Sent %/b) RETURN (SUBSCRIBED)',
+            ['(\\HasNoChildren \\Subscribed \\Sent) "/" Sent', '(\\HasChildren) "/" a/b'],
+        ),
         (
             'LIST (SUBSCRIBED) "" (a* g*)',
             [
@@ -92,7 +95,14 @@ def test_status_comes_with_the_list(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ['LIST ""', 'LIST (RECURSIVEMATCH) "" *', 'LIST (NONSENSE) "" *', 'LIST "" * RETURN (NONSENSE)', 'LIST "" (a', 'LIST "" *x"'],
+    [
+        'LIST ""',
+        'LIST (RECURSIVEMATCH) "" *',
+        'LIST (NONSENSE) "" *',
+        'LIST "" * RETURN (NONSENSE)',
+        'LIST "" (a',
+        'LIST "" *x"',
+    ],
 )
 def test_syntax(client: Client, command: str) -> None:
     assert client.ask("a " + command)[-1].startswith("a BAD")

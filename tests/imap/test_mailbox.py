@@ -28,7 +28,7 @@ def test_select_rev2() -> None:
     client = numbered(1).logged_in()
     client.ask("a ENABLE IMAP4rev2")
     said = client.ask("b EXAMINE Inbox")
-    assert "* LIST () \"/\" INBOX" in said
+    assert '* LIST () "/" INBOX' in said
     assert not any("RECENT" in line or "UNSEEN" in line for line in said)
     assert "* OK [PERMANENTFLAGS ()] limited" in said
     assert said[-1] == "b OK [READ-ONLY] opened"
@@ -152,7 +152,9 @@ def test_names_in_utf7(said: str, shown: str | None) -> None:
     assert f'* LIST (\\HasNoChildren) "/" {shown}' in client.ask('b LIST "" *')
 
 
-@pytest.mark.parametrize("name", ["&", "&AGE-", "&APw", "&APw-&APw-x&!-", '"a\\x"', "a&\0-", "a//b", "../x", "a/..", "#x", '""'])
+@pytest.mark.parametrize(
+    "name", ["&", "&AGE-", "&APw", "&APw-&APw-x&!-", '"a\\x"', "a&\0-", "a//b", "../x", "a/..", "#x", '""']
+)
 def test_names_that_are_none(name: str) -> None:
     assert Room().logged_in().ask(f"a CREATE {name}")[-1][:4] in ("a NO", "a BA")
 

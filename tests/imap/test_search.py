@@ -1,5 +1,7 @@
 """SEARCH: every key, ESEARCH, SEARCHRES, PARTIAL."""
 
+# ruff: noqa: E501  what is said and answered stays on its line
+
 from __future__ import annotations
 
 import pytest
@@ -118,7 +120,9 @@ def test_rev2_always_answers_esearch(client: Client) -> None:
 
 def test_saved_results(client: Client) -> None:
     assert client.ask("a SEARCH RETURN (SAVE) UNSEEN") == ["a OK SEARCH done"]
-    assert [line for line in client.ask("b FETCH $ UID") if line[0] == "*"] == [f"* {n} FETCH (UID {n})" for n in (2, 3, 4, 5)]
+    assert [line for line in client.ask("b FETCH $ UID") if line[0] == "*"] == [
+        f"* {n} FETCH (UID {n})" for n in (2, 3, 4, 5)
+    ]
     assert client.ask("c UID SEARCH RETURN (COUNT) UID $ SMALLER 3000")[0] == '* ESEARCH (TAG "c") UID COUNT 3'
     assert client.ask("d SEARCH RETURN (SAVE MIN) $ UNDELETED")[0] == '* ESEARCH (TAG "d") MIN 2'
     assert client.ask("e SEARCH $")[0] == "* SEARCH 2"

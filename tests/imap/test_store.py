@@ -1,5 +1,7 @@
 """STORE, EXPUNGE, COPY, MOVE."""
 
+# ruff: noqa: E501  what is said and answered stays on its line
+
 from __future__ import annotations
 
 import pytest
@@ -54,7 +56,10 @@ def test_silence_hides_only_what_the_client_did() -> None:
     room = numbered(1)
     one, two = room.selected(), room.selected()
     two.ask("a STORE 1 +FLAGS (\\Flagged)")
-    assert one.ask("a STORE 1 +FLAGS.SILENT (\\Seen)") == ["* 1 FETCH (UID 1 FLAGS (\\Seen \\Flagged))", "a OK STORE done"]
+    assert one.ask("a STORE 1 +FLAGS.SILENT (\\Seen)") == [
+        "* 1 FETCH (UID 1 FLAGS (\\Seen \\Flagged))",
+        "a OK STORE done",
+    ]
     assert one.ask("b STORE 1 -FLAGS.SILENT (\\Seen)") == ["b OK STORE done"]
     assert one.ask("c NOOP") == ["c OK NOOP done"]
 
@@ -75,7 +80,10 @@ def test_expunge() -> None:
     assert client.ask("b UID EXPUNGE 4:6") == ["* 6 EXPUNGE", "* 4 EXPUNGE", "b OK EXPUNGE done"]
     assert client.ask("c EXPUNGE") == ["* 3 EXPUNGE", "* 1 EXPUNGE", "c OK EXPUNGE done"]
     assert client.ask("d EXPUNGE") == ["d OK EXPUNGE done"]
-    assert [line for line in client.ask("e FETCH 1:* UID") if line[0] == "*"] == ["* 1 FETCH (UID 2)", "* 2 FETCH (UID 5)"]
+    assert [line for line in client.ask("e FETCH 1:* UID") if line[0] == "*"] == [
+        "* 1 FETCH (UID 2)",
+        "* 2 FETCH (UID 5)",
+    ]
 
 
 def test_expunge_many() -> None:

@@ -1,5 +1,7 @@
 """ENVELOPE, BODYSTRUCTURE, BODY and the header that is kept."""
 
+# ruff: noqa: E501  what is said and answered stays on its line
+
 from __future__ import annotations
 
 import pytest
@@ -64,11 +66,11 @@ def test_bodystructure(message: bytes, wanted: str) -> None:
 
 
 def test_body_is_cut_from_bodystructure() -> None:
-    inner = b"Subject: in {5}\r\nTo: a@b, c@d\r\nContent-Type: text/plain; name=\"x)y\"\r\n\r\nhi\r\n"
+    inner = b'Subject: in {5}\r\nTo: a@b, c@d\r\nContent-Type: text/plain; name="x)y"\r\n\r\nhi\r\n'
     message = (
         b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\none\r\n--x\r\nContent-Type: message/rfc822\r\n\r\n"
         + inner
-        + b"\r\n--x\r\nContent-Type: image/png; name=\"sch\xc3\xb6n\"\r\n\r\nx\r\n--x--\r\n"
+        + b'\r\n--x\r\nContent-Type: image/png; name="sch\xc3\xb6n"\r\n\r\nx\r\n--x--\r\n'
     )
     extended = structure.bodystructure(parse(Content.of(message)))
     assert structure.short(extended).decode() == (

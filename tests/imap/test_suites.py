@@ -1,5 +1,7 @@
 """ImapTest's scripts and James' transcripts, on the session core with the backend in memory."""
 
+# ruff: noqa: E501  what is said and answered stays on its line
+
 from __future__ import annotations
 
 import json
@@ -10,7 +12,9 @@ import pytest
 
 from kit import imaptest_script, james_script
 from kit.imap_rooms import Room
+from kit.play_imap import Client
 from kit.suites import SUITES, suite
+from mox_imap import ImapServer
 
 IMAPTEST = sorted(path.name for path in (SUITES / "imap-imaptest").glob("*") if "." not in path.name)
 NEW = {f"search {word}" for word in ("new", "old", "recent")}
@@ -91,7 +95,8 @@ OTHERWISE: dict[str, dict[str, str]] = {
 @cache
 def plan() -> dict[str, dict[str, str]]:
     path = SUITES / "imap-james" / "plan.json"
-    return json.loads(path.read_text()) if path.exists() else {}  # type: ignore[no-any-return]
+    found: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else {}
+    return found
 
 
 @pytest.mark.parametrize("name", sorted(plan()))
@@ -117,8 +122,6 @@ def test_james_suite(name: str) -> None:
     assert all(any(said.startswith(one) for said in failed) for one in otherwise), "fewer deviations than are noted"
 
 
-def fresh(room: Room) -> james_script.Client:
+def fresh(room: Room) -> Client:
     """A connection whose greeting is still to be read."""
-    from mox_imap import ImapServer
-
-    return james_script.Client(ImapServer(room.config, room.backend, now=0.0))
+    return Client(ImapServer(room.config, room.backend, now=0.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -36,7 +37,7 @@ def joined(items: Sequence[Item]) -> list[Item]:
     out: list[Item] = []
     for item in items:
         if isinstance(item, LiteralStart):
-            item = replace(item, before=0)  # noqa: PLW2901
+            item = replace(item, before=0)
         if isinstance(item, Piece) and out and isinstance(out[-1], Piece) and not out[-1].last:
             out[-1] = Piece(out[-1].data + item.data, item.last)
         else:
@@ -52,7 +53,11 @@ CASES: dict[str, tuple[bytes, list[Item]]] = {
     "a literal": (b"a {3}\r\nx\r\n\r\n", [LiteralStart(b"a {3}\r\n", 3, True), Line(b"a {3}\r\nx\r\n\r\n")]),
     "two literals": (
         b"a {1+}\r\nx ~{1}\r\ny\r\n",
-        [LiteralStart(b"a {1+}\r\n", 1, False), LiteralStart(b"a {1+}\r\nx ~{1}\r\n", 1, True), Line(b"a {1+}\r\nx ~{1}\r\ny\r\n")],
+        [
+            LiteralStart(b"a {1+}\r\n", 1, False),
+            LiteralStart(b"a {1+}\r\nx ~{1}\r\n", 1, True),
+            Line(b"a {1+}\r\nx ~{1}\r\ny\r\n"),
+        ],
     ),
     "an empty literal": (b"a {0}\r\n\r\n", [LiteralStart(b"a {0}\r\n", 0, True), Line(b"a {0}\r\n\r\n")]),
     "a streamed literal": (
@@ -114,5 +119,5 @@ def test_a_slow_line_is_linear() -> None:
 def test_any_cut_gives_the_same(parts: list[bytes], cuts: list[int]) -> None:
     data = b"".join(parts)
     marks = sorted({min(at, len(data)) for at in cuts} | {0, len(data)})
-    pieces = [data[a:b] for a, b in zip(marks, marks[1:], strict=False)]
+    pieces = [data[a:b] for a, b in pairwise(marks)]
     assert joined(read(pieces)) == joined(read([data]))

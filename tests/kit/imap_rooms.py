@@ -10,7 +10,10 @@ from mox_imap import ImapConfig, ImapServer
 from mox_imap.memory import MemoryAccount, MemoryBackend
 
 CLOCK = 1_700_000_000.0  # 14-Nov-2023 22:13:20 UTC
-MESSAGE = b"From: Ann <ann@a.example>\r\nTo: bob@b.example\r\nSubject: %s\r\nDate: Tue, 14 Nov 2023 22:00:00 +0100\r\n\r\n%s\r\n"
+MESSAGE = (
+    b"From: Ann <ann@a.example>\r\nTo: bob@b.example\r\nSubject: %s\r\n"
+    b"Date: Tue, 14 Nov 2023 22:00:00 +0100\r\n\r\n%s\r\n"
+)
 
 
 def message(subject: str = "hello", body: str = "How are you?") -> bytes:

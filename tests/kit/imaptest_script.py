@@ -8,14 +8,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kit.play_imap import Client, responses
 
 MAILBOX = "imaptest"
 WORD = re.compile(rb'"(?:[^"\\]|\\.)*"|~?\{(\d+)\}\r\n|[()]|[^ ()"\r\n]+')
-
-# A node of IMAP data: bytes with a mark whether it was an atom, or a list.
-Node = "Atom | bytes | list"
 
 
 class Atom(bytes):
@@ -62,7 +60,7 @@ def _lines(data: bytes) -> list[bytes]:
     lines: list[bytes] = []
     line = b""
     while data:
-        head, newline, data = data.partition(b"\n")
+        head, _, data = data.partition(b"\n")
         if head.endswith(b"{{{"):
             raw, _, data = data.partition(b"\n}}}") if not data.startswith(b"}}}") else (b"", b"", data[3:])
             exact = head.endswith(b"~{{{")
@@ -74,9 +72,9 @@ def _lines(data: bytes) -> list[bytes]:
     return [line for line in lines if line.strip() and not line.startswith(b"#")]
 
 
-def parse(data: bytes) -> list:
+def parse(data: bytes) -> list[Any]:
     """IMAP data as nested lists."""
-    stack: list[list] = [[]]
+    stack: list[list[Any]] = [[]]
     at = 0
     while (match := WORD.search(data, at)) is not None:
         at = match.end()
@@ -110,7 +108,11 @@ class Run:
         self.script = script
         self.skip = frozenset(skip)  # commands that are sent, but whose replies are not judged
         self.skipped = 0
-        self.values: dict[str, bytes] = {"mailbox": MAILBOX.encode(), "user": user.encode(), "password": password.encode()}
+        self.values: dict[str, bytes] = {
+            "mailbox": MAILBOX.encode(),
+            "user": user.encode(),
+            "password": password.encode(),
+        }
         self.clients = [connect() for _ in range(int(script.header.get("connections", "1")))]
         self.login = f"LOGIN {user} {password}"
         self.next_message = 0
@@ -163,7 +165,7 @@ class Run:
         try:
             client.hear(re.sub(rb"\{(\d+)\}\r\n", rb"{\1+}\r\n", data) + b"\r\n")
         finally:
-            del client.session.outgoing  # type: ignore[attr-defined]
+            del client.session.outgoing
         return collected
 
     # -- the script
@@ -223,7 +225,7 @@ class Run:
 
         return re.sub(rb"\$\$|\$\{(\w+)\}|\$([a-z]\w*)", one, text)
 
-    def _command(self, client: Client, command: bytes, replies: list[bytes], status: str, prefix: list) -> None:
+    def _command(self, client: Client, command: bytes, replies: list[bytes], status: str, prefix: list[Any]) -> None:
         self.count += 1
         self.values["tag"] = b"x"
         if command.split(b" ")[0].lower() == b"append" and b"{" not in command:
@@ -245,7 +247,7 @@ class Run:
         if command.decode("latin-1") in self.skip:
             self.skipped += 1
             return
-        numbered: list[tuple[list, int]] = []
+        numbered: list[tuple[list[Any], int]] = []
         original = list(range(1, 200))
         for line in found:
             if not line.startswith(b"* "):
@@ -276,7 +278,7 @@ class Run:
 
     # -- matching
 
-    def _line_fits(self, wanted: list, actual: list, number: int, bound: dict[str, bytes]) -> bool:
+    def _line_fits(self, wanted: list[Any], actual: list[Any], number: int, bound: dict[str, bytes]) -> bool:
         wanted = [Atom(self.fill(one)) if isinstance(one, Atom) else one for one in wanted]
         if isinstance(wanted[0], Atom) and re.fullmatch(rb"\$\d+", wanted[0]):
             if int(wanted[0][1:]) != number:
@@ -285,7 +287,12 @@ class Run:
         kind = (wanted[1] if wanted[0].isdigit() and len(wanted) > 1 else wanted[0]).lower()
         if kind in (b"ok", b"no", b"bad", b"bye", b"preauth"):
             return self._fits(wanted, actual[: len(wanted)], bound)
-        if kind == b"fetch" and len(wanted) == len(actual) == 3 and isinstance(wanted[2], list) and isinstance(actual[2], list):
+        if (
+            kind == b"fetch"
+            and len(wanted) == len(actual) == 3
+            and isinstance(wanted[2], list)
+            and isinstance(actual[2], list)
+        ):
             return self._fits(wanted[:2], actual[:2], bound) and self._items_fit(wanted[2], actual[2], bound)
         if kind == b"status" and isinstance(wanted[-1], list) and isinstance(actual[-1], list):
             return self._fits(wanted[:2], actual[:2], bound) and self._items_fit(wanted[-1], actual[-1], bound)
@@ -295,7 +302,7 @@ class Run:
             return actual[0].lower() == kind and inside and self._fits(wanted[2:], actual[2:4], bound)
         return self._fits(wanted, actual, bound)
 
-    def _items_fit(self, wanted: list, actual: list, bound: dict[str, bytes]) -> bool:
+    def _items_fit(self, wanted: list[Any], actual: list[Any], bound: dict[str, bytes]) -> bool:
         """`name value` pairs in any order; sections have names of several tokens."""
         there = _pairs(actual)
         for name, value in _pairs(wanted).items():
@@ -311,7 +318,7 @@ class Run:
                 return False
         return True
 
-    def _fits(self, wanted: list, actual: list, bound: dict[str, bytes]) -> bool:
+    def _fits(self, wanted: list[Any], actual: list[Any], bound: dict[str, bytes]) -> bool:
         if len(wanted) != len(actual):
             return False
         return all(self._one_fits(a, b, bound) for a, b in zip(wanted, actual, strict=True))
@@ -337,7 +344,7 @@ class Run:
         return wanted.lower() == actual.lower()
 
 
-def _pairs(items: list) -> dict[bytes, object]:
+def _pairs(items: list[Any]) -> dict[bytes, object]:
     found: dict[bytes, object] = {}
     at = 0
     while at < len(items):
@@ -354,6 +361,6 @@ def _pairs(items: list) -> dict[bytes, object]:
     return found
 
 
-def _recent(data: list) -> bool:
+def _recent(data: list[Any]) -> bool:
     """`* 3 recent`: RFC 9051 has no such thing, and a server may always say 0."""
     return len(data) == 2 and isinstance(data[1], Atom) and data[1].lower() == b"recent"

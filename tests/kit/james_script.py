@@ -1,7 +1,7 @@
 """Runs protocol transcripts of Apache James against session cores, relaxed as the suite's README says.
 
-Judged are tags, status words (NO and BAD are both a refusal), response codes that every server has, and untagged data in
-any order; not the texts, not what only James has.  Names are translated to "/" between levels."""
+Judged are tags, status words (NO and BAD are both a refusal), response codes that every server has, and untagged data
+in any order; not the texts, not what only James has.  Names are translated to "/" between levels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 
 from kit.play_imap import Client
 
-MAILBOX_COMMAND = re.compile(r"(\S+ )(CREATE|DELETE|RENAME|LIST|X?LSUB|SUBSCRIBE|UNSUBSCRIBE|STATUS|SELECT|EXAMINE|APPEND) ", re.I)
+MAILBOX_COMMAND = re.compile(
+    r"(\S+ )(CREATE|DELETE|RENAME|LIST|X?LSUB|SUBSCRIBE|UNSUBSCRIBE|STATUS|SELECT|EXAMINE|APPEND) ", re.I
+)
 # What is James' own, or what RFC 9051 no longer has.
 NOT_JUDGED = re.compile(r"\\\* (\d+|\\d\+|\\d) RECENT|\\\* OK \\\[(MAILBOXID|HIGHESTMODSEQ)")
 RECENT_SEARCH = re.compile(r"\S+ (UID )?SEARCH .*\b(RECENT|NEW|OLD)\b", re.I)
@@ -86,7 +88,9 @@ class Run:
         tagged = re.match(r"(\S+) (OK|NO|BAD)\b", wanted)
         if tagged and not wanted.startswith("\\*"):
             statuses = ("OK",) if tagged[2] == "OK" else ("NO", "BAD")
-            line = next((line for line in lines if line.startswith(tuple(f"{tagged[1]} {one}" for one in statuses))), None)
+            line = next(
+                (line for line in lines if line.startswith(tuple(f"{tagged[1]} {one}" for one in statuses))), None
+            )
             code = next((code for code in CODES if f"[{code}" in wanted), "")
             if line is None or code not in line:
                 self._failed(step, wanted, lines)

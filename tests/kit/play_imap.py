@@ -12,10 +12,10 @@
 
 Pure: session cores on one side, the script on the other, no socket anywhere.
 
-- `C: text` is sent with a line end; lines that follow each other go out in one piece.  `C> literal` sends exactly the bytes
-  of a Python string or bytes literal.
-- `S: text` is a response that begins so, in any case of letters.  Untagged responses may come in any order and others may
-  come between them; tagged ones and `+` must come next among their kind, and what was said before them is then gone.
+- `C: text` is sent with a line end; lines that follow each other go out in one piece.  `C> literal` sends exactly the
+  bytes of a Python string or bytes literal.
+- `S: text` is a response that begins so, in any case of letters.  Untagged responses may come in any order and others
+  may come between them; tagged ones and `+` must come next among their kind, and what came before them is then gone.
 - `S= text` is a response that is exactly so.  `S! text`: none that was said since begins so.
 - `S: closed` is the end.  A literal in a response is written as a quoted string with Python's escapes: "a\\r\\n".
 - Lines that begin with `#` are remarks."""

@@ -8,6 +8,8 @@
     server.py     the session: states, tags, what is waited for
     view.py       one session's numbering of a mailbox
     backend.py    what an application fulfils
+    memory.py     a backend in memory: for examples and tests
+    utf7.py       mailbox names of rev1
     aio.py        sessions on asyncio
 
 Not here: where mail is kept, who may log in."""

@@ -1,7 +1,7 @@
-"""The server on asyncio: bytes to sessions and back, TLS, deadlines, back-pressure, waking for what is done or has changed.
+"""The server on asyncio: bytes to sessions and back, TLS, deadlines, back-pressure, waking for what is done or new.
 
-Sessions are called straight from the transport; there is no task for a command.  On uvloop a plain Protocol is fastest; on
-the stdlib's loop a BufferedProtocol with one buffer for all connections, because a Protocol is given 256 KB of fresh
+Sessions are called straight from the transport; there is no task for a command.  On uvloop a plain Protocol is fastest;
+on the stdlib's loop a BufferedProtocol with one buffer for all connections, because a Protocol is given 256 KB of fresh
 memory for each read there."""
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Server:
         assert tls_context is not None or not (implicit_tls or config.starttls), "TLS needs a context"
         self.logins = logins
         self.config = config
-        self.tls_context = tls_context  # may be replaced; new handshakes use the new one
+        self.tls_context = tls_context
         self.implicit_tls = implicit_tls
         self.most = most
         self.draining = False
@@ -58,7 +58,15 @@ class Server:
         if not uvloop:
             sslproto.SSLProtocol.max_size = TLS_BUFFER
         make: type[_Session] = _Plain if uvloop else _Buffered
-        self._listening = await loop.create_server(lambda: cast(Any, make(self, loop)), sock=sock, backlog=BACKLOG)
+        # Not start_tls for implicit TLS: uvloop may read a client's hello before a task gets to run.
+        context = self.tls_context if self.implicit_tls else None
+        self._listening = await loop.create_server(
+            lambda: cast(Any, make(self, loop)),
+            sock=sock,
+            backlog=BACKLOG,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if context is not None else None,
+        )
 
     async def drain(self, seconds: float) -> None:
         """Takes no more connections, lets running commands finish for so long, says BYE."""
@@ -102,6 +110,19 @@ async def serve(
     return server
 
 
+def run(logins: Logins, sock: socket.socket, config: ImapConfig, *, tls_context: ssl.SSLContext | None = None) -> None:
+    """Serves on a bound socket until it is interrupted; with its own loop."""
+
+    async def forever() -> None:
+        server = await serve(logins, sock, config, tls_context=tls_context)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await server.drain(1.0)
+
+    asyncio.run(forever())
+
+
 class _Session:
     """One connection; the two subclasses differ only in how bytes arrive."""
 
@@ -131,10 +152,7 @@ class _Session:
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
         server = self._server
         server.sessions.add(self)
-        if server.implicit_tls:
-            self._task = self._loop.create_task(self._upgrade())
-        else:
-            self._begin()
+        self._begin()
 
     def _begin(self) -> None:
         transport, server = self._transport, self._server
@@ -289,9 +307,7 @@ class _Session:
         self._paused = False
         if self._over:
             upgraded.abort()
-        elif self._session is None:
-            self._begin()
-        else:
+        elif self._session is not None:
             self._session.tls_started()
             self._go_on()
 

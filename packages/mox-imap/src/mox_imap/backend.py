@@ -4,8 +4,8 @@ Reads answer at once and are cheap; writes return a Pending, because they are du
 session says OK only then.  asyncio's futures are Pendings as they are.  A backend never calls back in the middle of a
 read; `wake` and what a Pending was given are called on the session's own loop.
 
-`Logins`, `Account`, `Mailbox` and `Sink` are what it takes.  A mailbox that also fulfils `IndexedMailbox` is faster, and
-makes CONDSTORE and QRESYNC possible (RFC 7162); say so with `ImapConfig(modseqs=True)`."""
+`Logins`, `Account`, `Mailbox` and `Sink` are what it takes.  A mailbox that also fulfils `IndexedMailbox` is faster,
+and makes CONDSTORE and QRESYNC possible (RFC 7162); say so with `ImapConfig(modseqs=True)`."""
 
 from __future__ import annotations
 
@@ -136,7 +136,9 @@ class Mailbox(Protocol):
     def uidnext(self) -> int: ...
     def keywords(self) -> Sequence[str]: ...
     def entries(self) -> Iterable[tuple[int, int, int]]:
-        """(uid, message, flag bits) of all messages; 1 is \\Seen, 2 \\Answered, 4 \\Flagged, 8 \\Deleted, 16 \\Draft."""
+        """(uid, message, flag bits) of all messages.
+
+        1 is \\Seen, 2 \\Answered, 4 \\Flagged, 8 \\Deleted, 16 \\Draft; the n-th of `keywords` is 32 << n, for ever."""
         ...
 
     def bits(self, uid: int) -> int | None:

@@ -130,7 +130,8 @@ class _Box:
         unseen = sum(1 for bits in self.flags if not bits & SEEN)
         deleted = sum(1 for bits in self.flags if bits & DELETED)
         return MailboxInfo(
-            self.name, self.uidvalidity, self.uidnext, len(self.uids), unseen, deleted, sum(self.sizes), self.special, subscribed,
+            self.name, self.uidvalidity, self.uidnext, len(self.uids), unseen, deleted, sum(self.sizes),
+            self.special, subscribed,
             self.modseq,
         )  # fmt: skip
 

@@ -5,7 +5,7 @@
     if session.waiting: session.waiting.add_done_callback(lambda _: (session.resume(), …))
 
 A command is a generator: it yields bytes to write, or a Pending to wait for; its return value is the text of the
-tagged OK.  `run` stops when the transport is full (`outgoing` is to be written first), so a slow reader costs nothing."""
+tagged OK.  `run` stops when there is much to write (`outgoing` comes first then), so a slow reader costs little."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ class ImapConfig:
 
 CAPABILITIES = (
     "IMAP4rev2 IMAP4rev1 LITERAL+ ENABLE IDLE SASL-IR ID NAMESPACE UNSELECT UIDPLUS MOVE ESEARCH SEARCHRES CHILDREN "
-    "LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE BINARY MULTIAPPEND UTF8=ACCEPT PARTIAL SAVEDATE"
+    "LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE BINARY MULTIAPPEND UTF8=ACCEPT "
+    "PARTIAL SAVEDATE"
 )
 
 

@@ -157,7 +157,7 @@ def _parameters(pairs: tuple[tuple[str, str], ...]) -> bytes:
 
 
 def trimmed_header(fields: Fields) -> bytes:
-    """The header without what relays add, as bytes with line ends, at most MAX_KEPT octets; b"" when it would be more."""
+    """The header without what relays add, as bytes with line ends; b"" when it would be more than MAX_KEPT octets."""
     block = b"".join([field.raw for field in fields if field.name not in NOT_KEPT])
     return block if len(block) <= MAX_KEPT else b""
 

@@ -85,8 +85,8 @@ class View:
     def _aligned(self) -> Columns | None:
         """The columns, if their first entries are those that the client knows.
 
-        Every uid that is there and not above the last one told has been told; so if as many are there as were told, they
-        are the same, and it is enough to look at the last one."""
+        Every uid that is there and not above the last one told has been told; so if as many are there as were told,
+        they are the same, and it is enough to look at the last one."""
         if self.indexed is None:
             return None
         columns, count = self.indexed.columns(), len(self.uids)

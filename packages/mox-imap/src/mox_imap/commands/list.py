@@ -17,8 +17,8 @@ _RUN = re.compile(r"[*%]+|[^*%]+")
 class Pattern:
     """Reference and pattern together, `*` matching anything and `%` anything without "/".
 
-    Every place that a name may be matched up to is followed at once, so that no pattern takes more than its length times
-    that of the name."""
+    Every place that a name may be matched up to is followed at once, so that no pattern takes more than its length
+    times that of the name."""
 
     def __init__(self, reference: str, text: str) -> None:
         self._runs = _RUN.findall(reference + text)

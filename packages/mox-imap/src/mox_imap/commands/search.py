@@ -30,7 +30,8 @@ MAX_HEADER = 1024 * 1024
 ARRAYS, ROWS, HEADERS, TEXTS = range(4)
 FLAG_KEYS = {
     "ANSWERED": (2, True), "DELETED": (8, True), "DRAFT": (16, True), "FLAGGED": (4, True), "SEEN": (1, True),
-    "UNANSWERED": (2, False), "UNDELETED": (8, False), "UNDRAFT": (16, False), "UNFLAGGED": (4, False), "UNSEEN": (1, False),
+    "UNANSWERED": (2, False), "UNDELETED": (8, False), "UNDRAFT": (16, False), "UNFLAGGED": (4, False),
+    "UNSEEN": (1, False),
 }  # fmt: skip
 OPTIONS = ("MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).toordinal() * DAY
@@ -421,7 +422,9 @@ def _scan(view: View, filters: Sequence[Filter], found: list[int]) -> Iterator[Y
     if cheap.cost >= HEADERS:
         cheap = Filter(ARRAYS, _all)
     step = AT_ONCE if cheap.cost == ROWS or heavy else 10 * AT_ONCE
-    every: Sequence[int] = min((one.among for one in filters if one.among is not None), key=len, default=range(len(view)))
+    every: Sequence[int] = min(
+        (one.among for one in filters if one.among is not None), key=len, default=range(len(view))
+    )
     for start in range(0, len(every), step):
         if start:
             yield BREATHE

@@ -23,10 +23,10 @@ def writable(s: ImapServer) -> None:
 def chosen(s: ImapServer, scan: Scanner, numbers: SequenceSet, *, uid: bool) -> Sequence[int]:
     """The indexes that a command means.  A sequence number that does not exist is BAD (RFC 9051 2.3.1.2)."""
     view = s.selected()
-    if not uid and view.beyond(numbers):
-        # Deviation RFC 9051 2.3.1.2: in an empty mailbox `*` means nothing; many clients ask for 1:* without looking.
-        if len(view) or not all(STAR in ends for ends in numbers.ranges):
-            raise scan.fail("no such sequence number")
+    # Deviation RFC 9051 2.3.1.2: in an empty mailbox `*` means nothing; many clients ask for 1:* without looking.
+    empty = not len(view) and all(STAR in ends for ends in numbers.ranges)
+    if not uid and not empty and view.beyond(numbers):
+        raise scan.fail("no such sequence number")
     return view.indexes(numbers, uid=uid)
 
 
