@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 from mox_dns import Domain, DomainSyntaxError, IpLiteral
 
-# RFC 5321 4.5.3.1: octets.
+# RFC 5321 4.5.3.1: octets, quotes and brackets counted.
 MAX_LOCALPART = 64
 MAX_PATH = 256
-MAX_DOMAIN = 255
+# Quirk long-localpart: senders that put the recipient or a signature into it.
+MAX_LOCALPART_LAX = 128
 
-_DOT_STRING = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+)*\Z"
-)
-# qtextSMTP and quoted-pairSMTP (RFC 5321 4.1.2), with UTF-8 (RFC 6531 3.3).
-_QUOTED = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
+# RFC 5321 4.1.2 with UTF-8 (RFC 6531 3.3); U+0080 to U+009F are controls (RFC 6532 3.1 bars none, we do).
+_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\ud7ff\ue000-\U0010ffff"
+_DOT_STRING = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*\Z")
+_DOTS = re.compile(rf"[{_ATEXT}.]+\Z")
+_QUOTED = re.compile(r'"((?:[ !#-\[\]-~\u00a0-\ud7ff\ue000-\U0010ffff]|\\[ -~])*)"')
+_PAIR = re.compile(r"\\(.)")
 
 
 class AddressSyntaxError(ValueError):
@@ -24,7 +26,7 @@ class AddressSyntaxError(ValueError):
 
     def __init__(self, text: str, at: int, why: str) -> None:
         self.text, self.at, self.why = text, at, why
-        super().__init__(why)
+        super().__init__(f"{why} at character {at + 1}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,21 @@ class Address:
     domain: Domain | IpLiteral
 
     @classmethod
-    def parse(cls, text: str) -> Address:
-        """Mailbox of RFC 5321 4.1.2 / RFC 6531 3.3.  Raises AddressSyntaxError."""
-        return cls(*_mailbox(text))
+    def parse(cls, text: str, *, strict: bool = True) -> Address:
+        """Mailbox of RFC 5321 4.1.2 / RFC 6531 3.3.  Not `strict` takes localparts of up to 128 octets and with dots at
+        their ends or in a row, which exist.  Raises AddressSyntaxError."""
+        return cls(*_mailbox(text, 0, strict))
 
     @property
     def ascii(self) -> bool:
-        """Can it be sent without SMTPUTF8?"""
+        """Can it be sent without SMTPUTF8?  (The domain always can, in A-form.)"""
         return self.localpart.isascii()
+
+    @property
+    def unicode(self) -> str:
+        """As people read it: the domain in U-form."""
+        domain = self.domain.unicode if isinstance(self.domain, Domain) else self.domain
+        return f"{quoted(self.localpart)}@{domain}"
 
     def __str__(self) -> str:
         return f"{quoted(self.localpart)}@{self.domain}"
@@ -61,26 +70,30 @@ class Path:
         return self.address is None and not self.postmaster
 
     @classmethod
-    def parse(cls, text: str, *, null: bool = False, postmaster: bool = False) -> Path:
-        """`<…>` with an optional source route, which is skipped (RFC 5321 4.1.1.3).  Raises AddressSyntaxError."""
+    def parse(cls, text: str, *, null: bool = False, postmaster: bool = False, strict: bool = True) -> Path:
+        """`<…>` with an optional source route, which is skipped (RFC 5321 4.1.1.3).  Raises AddressSyntaxError.
+
+        `null` and `postmaster` say whether `<>` and `<Postmaster>` may stand here; `strict` as for Address."""
         if not (text.startswith("<") and text.endswith(">")):
             raise AddressSyntaxError(text, 0, "a path stands in angle brackets")
-        if len(text.encode("utf-8", "surrogatepass")) > MAX_PATH:
-            raise AddressSyntaxError(text, MAX_PATH, f"a path has at most {MAX_PATH} octets")
-        inner = text[1:-1]
-        if not inner:
+        if len(text) > MAX_PATH or (not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > MAX_PATH):
+            raise AddressSyntaxError(text, len(text), f"a path has at most {MAX_PATH} octets")
+        if text == "<>":
             if null:
                 return cls(None)
             raise AddressSyntaxError(text, 1, "an empty path")
-        if postmaster and inner.lower() == "postmaster":
+        if postmaster and text[1:-1].lower() == "postmaster":
             return cls(None, postmaster=True)
-        if inner.startswith("@"):
-            route, colon, inner = inner.partition(":")
-            if not colon or not all(part.startswith("@") and _is_domain(part[1:]) for part in route.split(",")):
+        at = 1
+        if text[1] == "@":
+            route, colon, _ = text[1:].partition(":")
+            if not colon or not all(hop.startswith("@") and _is_domain(hop[1:]) for hop in route.split(",")):
                 raise AddressSyntaxError(text, 1, "a source route is a list of @domain, then a colon")
-        return cls(Address.parse(inner))
+            at = len(route) + 2
+        return cls(Address(*_mailbox(text, at, strict, -1)))
 
     def __str__(self) -> str:
+        """Without the angle brackets; "" for the null path."""
         if self.address is not None:
             return str(self.address)
         return "postmaster" if self.postmaster else ""
@@ -105,30 +118,31 @@ def _domain(text: str) -> Domain | IpLiteral:
     return Domain.parse(text)
 
 
-def _mailbox(text: str) -> tuple[str, Domain | IpLiteral]:
-    if text.startswith('"'):
-        match = _QUOTED.match(text)
+def _mailbox(text: str, start: int, strict: bool, stop: int | None = None) -> tuple[str, Domain | IpLiteral]:
+    """The localpart without quotes and the domain of text[start:stop]; errors point into `text`."""
+    inner = text[start:stop] if start or stop else text
+    if inner.startswith('"'):
+        match = _QUOTED.match(inner)
         if match is None:
-            raise AddressSyntaxError(text, 0, "a quoted localpart does not end, or has a control character")
-        raw, rest_at = match[0], match.end()
-        localpart = re.sub(r"\\(.)", r"\1", raw[1:-1])
-        if not text.startswith("@", rest_at):
-            raise AddressSyntaxError(text, rest_at, "@ is missing")
+            raise AddressSyntaxError(text, start, "a quoted localpart that does not end, or has a control character")
+        raw, sign = match[0], match.end()
+        localpart = _PAIR.sub(r"\1", match[1]) if "\\" in raw else match[1]
+        if not inner.startswith("@", sign):
+            raise AddressSyntaxError(text, start + sign, "@ is missing")
     else:
-        rest_at = text.find("@")
-        if rest_at < 0:
-            raise AddressSyntaxError(text, len(text), "@ is missing")
-        raw = localpart = text[:rest_at]
-        if not _DOT_STRING.match(raw) or any(
-            0xD800 <= ord(c) < 0xE000 or 0x80 <= ord(c) < 0xA0 for c in raw if ord(c) > 127
-        ):
-            raise AddressSyntaxError(text, 0, "the localpart has a character that needs quotes, or a dot too many")
-    if len(raw.encode("utf-8", "surrogatepass")) > MAX_LOCALPART:
-        raise AddressSyntaxError(text, MAX_LOCALPART, f"a localpart has at most {MAX_LOCALPART} octets")
+        sign = inner.find("@")
+        if sign < 0:
+            raise AddressSyntaxError(text, start + len(inner), "@ is missing")
+        raw = localpart = inner[:sign]
+        if not (_DOT_STRING if strict else _DOTS).match(raw):
+            raise AddressSyntaxError(text, start, "a localpart with a character that needs quotes, or a dot too many")
+    most = MAX_LOCALPART if strict else MAX_LOCALPART_LAX
+    if len(raw) > most or (not raw.isascii() and len(raw.encode()) > most):
+        raise AddressSyntaxError(text, start + most, f"a localpart has at most {most} octets")
     try:
-        return localpart, _domain(text[rest_at + 1 :])
+        return localpart, _domain(inner[sign + 1 :])
     except DomainSyntaxError as error:
-        raise AddressSyntaxError(text, rest_at + 1, error.why) from None
+        raise AddressSyntaxError(text, start + sign + 1 + error.at, error.why) from None
 
 
 def quoted(localpart: str) -> str:

@@ -5,31 +5,35 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mox_dns import RecordSyntaxError, Scanner
+from mox_message.fields import Field, Fields
+
 LINE = 78
 MAX_RESULTS = 100
+MAX_PROPERTIES = 100
+# Characters of one value or comment that is written.
+MAX_VALUE = 400
 
 Property = tuple[str, str, str]  # ptype, property, value: ("header", "d", "example.org")
 
-_TOKEN = re.compile(r"[!#$%&'*+./0-9@A-Z^_`a-z{|}~:\-\[\]]+\Z")
 
-
-class AuthResultsSyntaxError(ValueError):
+class AuthResultsSyntaxError(RecordSyntaxError):
     """Text that is no Authentication-Results: `.text`, `.at`, `.why`."""
-
-    def __init__(self, text: str, at: int, why: str) -> None:
-        self.text, self.at, self.why = text, at, why
-        super().__init__(f"{why} at character {at + 1}")
 
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """What one method found."""
+    """What one method found.  `properties` name what it looked at: (ptype, property, value)."""
 
     method: str
     result: str
     reason: str = ""
     properties: tuple[Property, ...] = ()
     comment: str = ""
+
+    def value(self, ptype: str, name: str) -> str:
+        """The first property of that name; "" when there is none."""
+        return next((value for kind, key, value in self.properties if kind == ptype and key == name), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,9 @@ class AuthenticationResults:
     results: tuple[MethodResult, ...] = ()
 
     def field(self) -> bytes:
-        """The whole field, folded, with its line end."""
+        """The whole field, folded, with its line end.  Whatever the values hold, it is one field."""
         clauses = [_clause(result) for result in self.results] or [["none"]]
-        lines: list[str] = [f"Authentication-Results: {self.authserv_id};"]
+        lines: list[str] = [f"Authentication-Results: {_value(self.authserv_id)};"]
         for number, words in enumerate(clauses):
             words[-1] += ";" if number < len(clauses) - 1 else ""
             lines.append("\t" + words[0])
@@ -55,135 +59,162 @@ class AuthenticationResults:
 
     @classmethod
     def parse(cls, text: str) -> AuthenticationResults:
-        """An unfolded value.  Raises AuthResultsSyntaxError."""
-        return _Reader(text).read()
+        """An unfolded value.  Raises AuthResultsSyntaxError; linear."""
+        return _Reader(text).payload()
+
+    def find(self, method: str) -> tuple[MethodResult, ...]:
+        """The results of one method."""
+        return tuple(result for result in self.results if result.method == method)
+
+
+def claiming(fields: Fields, authserv_id: str) -> list[Field]:
+    """The fields that say they are from us: in a message from elsewhere they are forged (RFC 8601 5).  One that cannot
+    be understood is among them if our name is in it."""
+    wanted = authserv_id.lower()
+    found: list[Field] = []
+    for field in fields.all("authentication-results"):
+        try:
+            ours = AuthenticationResults.parse(field.text).authserv_id.lower() == wanted
+        except AuthResultsSyntaxError:
+            ours = wanted in field.text.lower()
+        if ours:
+            found.append(field)
+    return found
 
 
 def _clause(result: MethodResult) -> list[str]:
-    words = [f"{result.method}={result.result}"]
+    words = [f"{_keyword(result.method)}={_keyword(result.result)}"]
     if result.comment:
         words.append(f"({_clean(result.comment, '()')})")
     if result.reason:
-        words.append(f'reason="{_clean(result.reason, chr(34))}"')
-    words += [f"{ptype}.{name}={_value(value)}" for ptype, name, value in result.properties if value]
+        words.append(f"reason={_value(result.reason)}")
+    words += [
+        f"{_keyword(ptype)}.{_keyword(name)}={_value(value)}" if ptype else f"{_keyword(name)}={_value(value)}"
+        for ptype, name, value in result.properties
+        if value
+    ]
     return words
 
 
+# RFC 2045 5.1 token, and [[local-part] "@"] domain-name; everything else is quoted.
+_UNQUOTED = re.compile(r"(?:[!#$%&'*+./0-9A-Z^_`a-z{|}~-]*@)?[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+\Z")
+_NOT_KEYWORD = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def _keyword(text: str) -> str:
+    return _NOT_KEYWORD.sub("-", text)[:MAX_VALUE]
+
+
 def _clean(text: str, without: str) -> str:
-    return "".join("'" if c in without else c if c.isprintable() and c != "\\" else "?" for c in text)[:200]
+    return "".join("'" if c in without else c if c.isprintable() and c != "\\" else "?" for c in text[:MAX_VALUE])
 
 
 def _value(text: str) -> str:
-    return text if _TOKEN.match(text) else f'"{_clean(text, chr(34))}"'
+    return text if len(text) <= MAX_VALUE and _UNQUOTED.match(text) else f'"{_clean(text, chr(34))}"'
 
 
-class _Reader:
+_SPACE = re.compile(r"[ \t\r\n]*")
+_PLAIN = re.compile(r'[^\s;=()"]+')
+# Values may hold = when nobody quoted them: base64, and addresses with tags.
+_BARE = re.compile(r'[^\s;()"]+')
+_QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
+_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_DIGITS = re.compile(r"[0-9]+")
+_MARK = re.compile(r"[()]|\\.", re.DOTALL)
+
+
+class _Reader(Scanner):
+    """Methods are named after the rules of RFC 8601 2.2.  White space and comments before each word are skipped."""
+
+    Error = AuthResultsSyntaxError
+
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
+        super().__init__(text)
         self._comment = ""
 
-    def _fail(self, why: str) -> AuthResultsSyntaxError:
-        return AuthResultsSyntaxError(self._text, self._at, why)
-
-    def _space(self) -> None:
-        text, depth, start = self._text, 0, self._at
-        while self._at < len(text):
-            character = text[self._at]
-            if depth and character == "\\":
-                self._at += 1
-            elif character == "(":
-                depth += 1
-                start = self._at + 1 if depth == 1 else start
-            elif character == ")" and depth:
-                depth -= 1
-                if depth == 0:
-                    self._comment = text[start : self._at]
-            elif not depth and not character.isspace():
-                break
-            self._at += 1
-        if depth:
-            raise self._fail("a comment that does not end")
-
-    def _word(self, stop: str) -> str:
-        self._space()
-        text = self._text
-        if text[self._at : self._at + 1] == '"':
-            return self._quoted()
-        start = self._at
-        while (
-            self._at < len(text)
-            and text[self._at] not in stop
-            and not text[self._at].isspace()
-            and text[self._at] != "("
-        ):
-            self._at += 1
-        if start == self._at:
-            raise self._fail("a word is missing")
-        return text[start : self._at]
-
-    def _quoted(self) -> str:
-        out: list[str] = []
-        self._at += 1
-        while self._at < len(self._text) and self._text[self._at] != '"':
-            if self._text[self._at] == "\\":
-                self._at += 1
-            out.append(self._text[self._at : self._at + 1])
-            self._at += 1
-        if self._at >= len(self._text):
-            raise self._fail("a quoted text that does not end")
-        self._at += 1
-        return "".join(out)
-
-    def _is(self, character: str) -> bool:
-        self._space()
-        if self._text[self._at : self._at + 1] == character:
-            self._at += 1
-            return True
-        return False
-
-    def read(self) -> AuthenticationResults:
-        authserv_id = self._word(";=")
-        self._space()
-        if self._text[self._at : self._at + 1].isdigit():
-            self._word(";")  # the version
+    def payload(self) -> AuthenticationResults:
+        self._cfws()
+        authserv_id = self._value(_PLAIN, "the name of who checked")
+        self._cfws()
+        self.take(_DIGITS)  # authres-version
         results: list[MethodResult] = []
         while self._is(";"):
-            self._space()
-            if self._at >= len(self._text):
+            self._cfws()
+            # Quirk last-semicolon: nothing after it.
+            if self.ended:
                 break
             if len(results) >= MAX_RESULTS:
-                raise self._fail("too many results")
-            result = self._result()
-            if result is not None:
-                results.append(result)
-        self._space()
-        if self._at < len(self._text):
-            raise self._fail("unexpected text")
+                self.fail("too many results")
+            found = self._resinfo()
+            if found is not None:
+                results.append(found)
+        self.finish()
         return AuthenticationResults(authserv_id, tuple(results))
 
-    def _result(self) -> MethodResult | None:
-        method = self._word("=;/")
-        if method.lower() == "none":
+    def _resinfo(self) -> MethodResult | None:
+        method = self.need(_PLAIN, "a method")[0].lower().partition("/")[0]
+        if method == "none":
+            self._cfws()
             return None
-        if self._is("/"):
-            self._word("=;")
+        self._cfws()
+        if self._is("/"):  # method-version
+            self._cfws()
+            self.need(_DIGITS, "a version")
+            self._cfws()
         if not self._is("="):
-            raise self._fail("= is missing")
+            self.fail("expected '='")
+        self._cfws()
+        result = self.need(_PLAIN, "a result")[0].lower()
         self._comment = ""
-        outcome = self._word(";")
-        self._space()
+        self._cfws()
         comment, reason = self._comment, ""
         properties: list[Property] = []
-        while self._at < len(self._text) and self._text[self._at] != ";":
-            key = self._word("=;")
-            if not self._is("="):
-                raise self._fail("= is missing")
-            value = self._word(";")
-            if key.lower() == "reason":
+        while not self.ended and self.peek() != ";":
+            ptype, name, value = self._propspec()
+            if name == "reason" and not ptype:
                 reason = value
-            elif "." in key:
-                ptype, _, name = key.partition(".")
-                properties.append((ptype.lower(), name.lower(), value))
-            self._space()
-        return MethodResult(method.lower(), outcome.lower(), reason, tuple(properties), comment)
+            elif len(properties) < MAX_PROPERTIES:
+                properties.append((ptype, name, value))
+            self._cfws()
+        return MethodResult(method, result, reason, tuple(properties), comment)
+
+    def _propspec(self) -> Property:
+        """Also `reason=`, and what others write without a ptype."""
+        name = self.need(_PLAIN, "a property")[0]
+        self._cfws()
+        while self.peek() not in ("", "=", ";") and (name.endswith(".") or self.peek() == "."):
+            name += self.need(_PLAIN, "a property")[0]
+            self._cfws()
+        if not self._is("="):
+            self.fail("expected '='")
+        self._cfws()
+        value = "" if self.ended or self.peek() == ";" else self._value(_BARE, "a value")
+        ptype, dot, rest = name.lower().partition(".")
+        return (ptype, rest, value) if dot else ("", ptype, value)
+
+    def _value(self, bare: re.Pattern[str], what: str) -> str:
+        if self.peek() == '"':
+            value = _PAIR.sub(r"\1", self.need(_QUOTED, "a quoted text that ends")[1])
+            return value + self.need(bare, what)[0] if self.peek() == "@" else value
+        return self.need(bare, what)[0]
+
+    def _is(self, character: str) -> bool:
+        if self.peek() != character:
+            return False
+        self.at += 1
+        return True
+
+    def _cfws(self) -> None:
+        """White space and comments (RFC 5322 3.2.2); the last comment is remembered."""
+        self.take(_SPACE)
+        while self.peek() == "(":
+            start, depth = self.at, 0
+            for match in _MARK.finditer(self.text, start):
+                depth += {"(": 1, ")": -1}.get(match[0], 0)
+                if not depth:
+                    self._comment = self.text[start + 1 : match.start()]
+                    self.at = match.end()
+                    break
+            else:
+                self.fail("a comment that does not end")
+            self.take(_SPACE)

@@ -51,7 +51,9 @@ def decode(text: str) -> str:
 def _decoded(kind: str, text: str) -> bytes | None:
     try:
         if kind in "Bb":
-            return base64.b64decode(text + "=" * (-len(text) % 4))
+            clean = "".join(text.split()).rstrip("=")
+            clean = clean[:-1] if len(clean) % 4 == 1 else clean
+            return binascii.a2b_base64(clean + "=" * (-len(clean) % 4))
         return binascii.a2b_qp(text.replace("_", " ").encode("utf-8", "surrogateescape"))
     except (binascii.Error, ValueError):
         return None
@@ -65,10 +67,10 @@ def _repaired(text: str) -> str:
 _SURROGATES = {0xDC00 + octet: bytes([octet]).decode("cp1252", "replace") for octet in range(128, 256)}
 
 
-def encode(text: str) -> str:
+def encode(text: str, *, always: bool = False) -> str:
     """`text` for an unstructured field or a phrase: itself if it is printable ASCII, else encoded words of at most 75
     characters with a space between, in whichever of B and Q is shorter."""
-    if text.isascii() and text.isprintable() and "=?" not in text:
+    if not always and text.isascii() and text.isprintable() and "=?" not in text:
         return text
     data = text.encode("utf-8", "replace")
     quoted = _q(data)
