@@ -163,7 +163,7 @@ def _sender_domain(text: str) -> str:
     try:
         name = Domain.parse(text).ascii
     except DomainSyntaxError:
-        name = askable(text)
+        name = "" if text.startswith("[") else askable(text)
     return name if "." in name else ""
 
 

@@ -24,6 +24,7 @@ _PART_OR_SPACE = re.compile(_PART.pattern.replace("[!-$&-~]", "[ -$&-~]"))
 # domain-end without a macro.  A toplabel is not all digits, so that addresses are no names.
 _TOP_LABEL = re.compile(r"(?:[0-9]*[A-Za-z][A-Za-z0-9]*|[A-Za-z0-9]+-[A-Za-z0-9-]*[A-Za-z0-9])\Z")
 _ESCAPES = {"%": "%", "_": " ", "-": "%20"}
+_ESCAPED = {text: "%" + sign for sign, text in _ESCAPES.items()}
 # RFC 7208 7.2: these only in the text of an explanation.
 _EXPLANATION_ONLY = frozenset("crt")
 _LETTERS = frozenset("slodiphv") | _EXPLANATION_ONLY
@@ -133,12 +134,12 @@ class MacroString:
         return name
 
     def __str__(self) -> str:
-        """As it may be written; a domain's literal text has no percent sign or space, so only texts need escapes."""
+        """As it may be written."""
         return "".join([_written(part) if isinstance(part, str) else str(part) for part in self.parts])
 
 
 def _written(literal: str) -> str:
-    return literal.replace("%", "%%").replace(" ", "%_")
+    return re.sub("%20|%| ", lambda found: _ESCAPED[found[0]], literal)
 
 
 def parse(text: str, start: int = 0, end: int | None = None, *, explanation: bool = False) -> MacroString:

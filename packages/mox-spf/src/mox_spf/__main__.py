@@ -1,0 +1,138 @@
+"""The command line: `python -m mox_spf check --ip 192.0.2.1 --from a@example.org --helo mx.example.org`, and others.
+
+Exit codes: 0 pass, neutral or none; 1 fail, softfail, permerror or a record with mistakes; 2 the question makes no
+sense; 75 DNS failed, try later."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mox_dns import BlockingResolver
+    from mox_spf.record import Record
+
+GOOD, BAD, USAGE, LATER = 0, 1, 2, 75
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command, and returns its exit code."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except (ValueError, OSError) as error:
+        print(f"python -m mox_spf: {error}", file=sys.stderr)
+        return USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m mox_spf", description="May this host send mail for this domain?")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    asking = argparse.ArgumentParser(add_help=False)
+    asking.add_argument("--json", action="store_true", help="write JSON")
+    asking.add_argument("--zone", metavar="FILE", help="answer from a file of records instead of DNS")
+    asking.add_argument("--server", metavar="ADDRESS", action="append", help="ask this server; may be repeated")
+
+    check = commands.add_parser("check", parents=[asking], help="judge a sender")
+    check.add_argument("--ip", required=True, help="the address of the client")
+    check.add_argument(
+        "--from", dest="mail_from", default="", metavar="ADDRESS", help="MAIL FROM; empty: the null path"
+    )
+    check.add_argument("--helo", default="", metavar="NAME", help="what the client said in EHLO or HELO")
+    check.add_argument("--explain", action="store_true", help="tell every step and what DNS said")
+    check.set_defaults(command=_check)
+
+    parse = commands.add_parser("parse", help="read the text of a record")
+    parse.add_argument("text", help="the record, or - for the standard input")
+    parse.add_argument("--json", action="store_true", help="write JSON")
+    parse.set_defaults(command=_parse)
+
+    audit = commands.add_parser(
+        "audit", parents=[asking], help="read a domain's record and all it includes; count, warn"
+    )
+    audit.add_argument("domain")
+    audit.set_defaults(command=_audit)
+    return parser
+
+
+def _resolver(options: argparse.Namespace) -> BlockingResolver:
+    from mox_dns import BlockingUdpResolver, Zone
+
+    if options.zone:
+        with open(options.zone, encoding="utf-8") as file:
+            return Zone.parse(file.read())
+    if options.server:
+        return BlockingUdpResolver(options.server, trust_ad=False)
+    return BlockingUdpResolver.from_system()
+
+
+def _tell(facts: dict[str, Any], text: str, as_json: bool) -> None:
+    # What DNS said is foreign; a terminal must not obey it.
+    lines = ["".join(char if char.isprintable() else "?" for char in line) for line in text.split("\n")]
+    print(json.dumps(facts, indent=1) if as_json else "\n".join(lines))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from mox_spf import Status, check_sync
+
+    if not options.mail_from and not options.helo:
+        raise ValueError("say --from, or --helo for the null reverse-path")
+    result = check_sync(options.ip, options.mail_from, options.helo, _resolver(options))
+    said = f"\n  the domain says: {result.explanation}" if result.explanation else ""
+    short = f"spf={result.status} {result.identity}={result.domain}: {result.reason}{said}"
+    _tell(result.to_dict(), result.explain() if options.explain else short, options.json)
+    if result.status is Status.TEMPERROR:
+        return LATER
+    return GOOD if result.status in (Status.PASS, Status.NEUTRAL, Status.NONE) else BAD
+
+
+def _parse(options: argparse.Namespace) -> int:
+    from mox_spf import Record, RecordSyntaxError
+
+    text = sys.stdin.read().removesuffix("\n") if options.text == "-" else options.text
+    try:
+        record = Record.parse(text)
+    except RecordSyntaxError as error:
+        _tell({"at": error.at, "why": error.why}, str(error), options.json)
+        return BAD
+    _tell(_record_facts(record), "\n".join(str(record).split(" ")), options.json)
+    return GOOD
+
+
+def _record_facts(record: Record) -> dict[str, Any]:
+    return {
+        "record": str(record),
+        "directives": [
+            {
+                "qualifier": one.qualifier,
+                "mechanism": one.mechanism,
+                "domain": None if one.spec is None else str(one.spec),
+                "network": None if one.network is None else str(one.network),
+                "text": one.text,
+                "at": one.at,
+            }
+            for one in record.directives
+        ],
+        "redirect": None if record.redirect is None else str(record.redirect),
+        "exp": None if record.explanation is None else str(record.explanation),
+        "others": [f"{name}={value}" for name, value in record.others],
+    }
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from mox_spf.audit import audit_sync
+
+    found = audit_sync(options.domain, _resolver(options))
+    _tell(found.to_dict(), found.explain(), options.json)
+    if found.temporary:
+        return LATER
+    return GOOD if found.sound else BAD
+
+
+if __name__ == "__main__":
+    sys.exit(main())
