@@ -182,7 +182,8 @@ class Account:
     def _catch_up(self, modseq: int) -> None:
         db = self.database.connection
         rows = db.execute(
-            "SELECT modseq,mailbox,kind,uids FROM change WHERE modseq>? AND modseq<=? ORDER BY modseq", (self._seen, modseq)
+            "SELECT modseq,mailbox,kind,uids FROM change WHERE modseq>? AND modseq<=? ORDER BY modseq",
+            (self._seen, modseq),
         )
         changes = [Change(m, mailbox, Kind(kind), from_text(uids)) for m, mailbox, kind, uids in rows]
         for change in changes:

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 
 from mox_message import Content
-from mox_store.database import StoreError, sync_folder
+from mox_store.disk import Disk, StoreError
 from mox_store.message import Staged
 
 # Up to here a message is a row: one sync, nothing to recover.  Above, a segment writes each byte once.
@@ -50,8 +50,8 @@ class Segments:
                 break
             except FileExistsError:
                 continue
-        sync_folder(self._folder)
-        sync_folder(self._folder.parent)
+        Disk().sync_folder(self._folder)
+        Disk().sync_folder(self._folder.parent)
         if self._descriptor >= 0:
             os.ftruncate(self._descriptor, self._end)
             self._open[self._number] = self._descriptor

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from mox_store.message import FIRST_KEYWORD_BIT, FLAG_NAMES, MAX_KEYWORDS, SYSTEM_FLAGS
 
 # What every account begins with: name -> special use (RFC 6154).
-INITIAL = {"Inbox": "", "Sent": "\\Sent", "Archive": "\\Archive", "Trash": "\\Trash", "Drafts": "\\Drafts", "Junk": "\\Junk"}
+INITIAL = {
+    "Inbox": "",
+    "Sent": "\\Sent",
+    "Archive": "\\Archive",
+    "Trash": "\\Trash",
+    "Drafts": "\\Drafts",
+    "Junk": "\\Junk",
+}
 
 
 class MailboxError(Exception):

@@ -21,8 +21,20 @@ class Flag(IntFlag):
     DRAFT = 16
 
 
-SYSTEM_FLAGS = {"\\seen": Flag.SEEN, "\\answered": Flag.ANSWERED, "\\flagged": Flag.FLAGGED, "\\deleted": Flag.DELETED, "\\draft": Flag.DRAFT}
-FLAG_NAMES = {Flag.SEEN: "\\Seen", Flag.ANSWERED: "\\Answered", Flag.FLAGGED: "\\Flagged", Flag.DELETED: "\\Deleted", Flag.DRAFT: "\\Draft"}
+SYSTEM_FLAGS = {
+    "\\seen": Flag.SEEN,
+    "\\answered": Flag.ANSWERED,
+    "\\flagged": Flag.FLAGGED,
+    "\\deleted": Flag.DELETED,
+    "\\draft": Flag.DRAFT,
+}
+FLAG_NAMES = {
+    Flag.SEEN: "\\Seen",
+    Flag.ANSWERED: "\\Answered",
+    Flag.FLAGGED: "\\Flagged",
+    Flag.DELETED: "\\Deleted",
+    Flag.DRAFT: "\\Draft",
+}
 FIRST_KEYWORD_BIT = 5
 # SQLite's integers have 63 bits to use.
 MAX_KEYWORDS = 57

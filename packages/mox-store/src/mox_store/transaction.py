@@ -170,7 +170,12 @@ class Transaction:
         return pairs
 
     def flag(
-        self, mailbox: Mailbox, uids: Sequence[int], action: FlagAction, flags: Sequence[str], unchanged_since: int | None = None
+        self,
+        mailbox: Mailbox,
+        uids: Sequence[int],
+        action: FlagAction,
+        flags: Sequence[str],
+        unchanged_since: int | None = None,
     ) -> Flagged:
         """Changes flags; what stays the same gets no new modseq."""
         mailbox = self.learn(mailbox, tuple(flags)) if action != "remove" else mailbox
@@ -189,7 +194,8 @@ class Transaction:
         unseen = sum(bool(had & Flag.SEEN) - bool(now & Flag.SEEN) for _, had, now in turned)
         deleted = sum(bool(now & Flag.DELETED) - bool(had & Flag.DELETED) for _, had, now in turned)
         self._db.execute(
-            "UPDATE mailbox SET modseq=?,unseen=unseen+?,deleted=deleted+? WHERE id=?", (modseq, unseen, deleted, mailbox.id)
+            "UPDATE mailbox SET modseq=?,unseen=unseen+?,deleted=deleted+? WHERE id=?",
+            (modseq, unseen, deleted, mailbox.id),
         )
         self._note(modseq, mailbox.id, Kind.FLAGS, [uid for uid, _, _ in turned])
         changed = tuple((uid, now, modseq) for uid, _, now in turned)
@@ -289,7 +295,9 @@ class Transaction:
         mailbox = self.mailbox(name)
         if mailbox.name == "Inbox":
             raise MailboxError("CANNOT", "the Inbox cannot be deleted")
-        (children,) = self._db.execute("SELECT count(*) FROM mailbox WHERE name GLOB ?", (_glob(mailbox.name) + "/*",)).fetchone()
+        (children,) = self._db.execute(
+            "SELECT count(*) FROM mailbox WHERE name GLOB ?", (_glob(mailbox.name) + "/*",)
+        ).fetchone()
         if children:
             raise MailboxError("HASCHILDREN", f"{mailbox.name!r} has mailboxes below it; delete those first")
         uids = [row[0] for row in self._db.execute("SELECT uid FROM entry WHERE mailbox=?", (mailbox.id,))]
@@ -307,7 +315,11 @@ class Transaction:
             raise MailboxError("CANNOT", "a mailbox cannot move below itself")
         if source.name == "Inbox":
             target = self.create(new)
-            self.move(source, [row[0] for row in self._db.execute("SELECT uid FROM entry WHERE mailbox=?", (source.id,))], target)
+            self.move(
+                source,
+                [row[0] for row in self._db.execute("SELECT uid FROM entry WHERE mailbox=?", (source.id,))],
+                target,
+            )
             return
         above, slash, _ = new.rpartition("/")
         if slash and read_mailbox(self._db, name=above) is None:
