@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.play import Stage, cut, play
 
+from kit.play import Stage, cut, play
 from mox_smtp import (
     Aborted,
     AuthResponse,

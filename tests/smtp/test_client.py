@@ -1,0 +1,568 @@
+"""The client core, played against a script, and against our own server core at any cut of the bytes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mox_sasl
+from kit.play import Stage, cut
+from mox_message import Content
+from mox_smtp import (
+    CLEAR,
+    ENCRYPTED,
+    AuthResponse,
+    AuthStart,
+    Challenge,
+    Chunk,
+    ClientConfig,
+    Delivered,
+    Envelope,
+    Limits,
+    Lost,
+    MessageEnd,
+    RcptTo,
+    Refusal,
+    Reply,
+    ReplyReader,
+    ServerConfig,
+    SmtpClient,
+    SmtpServer,
+    Timeouts,
+    Tls,
+    TlsFailed,
+    Trouble,
+)
+from mox_smtp.client import Expect, Offers, Send, Transcript, Upgrade
+
+CONFIG = ClientConfig("client.example")
+ENVELOPE = Envelope("a@client.example", ("b@mx.example", "c@mx.example"))
+MESSAGE = b"Subject: x\r\n\r\n.dot\r\n..\r\ntext\r\n"
+
+
+class Script:
+    """A server that says its lines one after the other, whatever it hears; what it heard is kept."""
+
+    def __init__(self, *replies: str) -> None:
+        reader = ReplyReader()
+        reader.feed("".join(f"{reply}\r\n" for reply in replies).encode())
+        self.replies: list[Reply | Exception] = []
+        while (reply := reader.next()) is not None:
+            self.replies.append(reply)
+        self.heard = b""
+        self.upgrade: Tls | Exception = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+
+    def take(self, steps: Any) -> Any:
+        """Drives a conversation to its end."""
+        answer: Any = None
+        try:
+            step = next(steps)
+            while True:
+                match step:
+                    case Send(data):
+                        self.heard += data
+                        answer = None
+                    case Expect(what):
+                        assert self.replies, f"waits for the reply to {what}, and none will come"
+                        answer = self.replies.pop(0)
+                    case Upgrade():
+                        answer = self.upgrade
+                if isinstance(answer, Exception):
+                    step = steps.throw(answer)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as stop:
+            return stop.value
+
+    @property
+    def lines(self) -> list[str]:
+        return self.heard.decode().split("\r\n")[:-1]
+
+
+EHLO = "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 SMTPUTF8"
+PLAIN_EHLO = "250 mx.example"
+
+
+def opened(*replies: str, config: ClientConfig = CONFIG) -> tuple[SmtpClient, Script]:
+    """A client that has greeted a server, which has these replies left."""
+    client, script = SmtpClient(config), Script(*replies)
+    script.take(client.open())
+    script.heard = b""
+    return client, script
+
+
+def delivered(
+    *replies: str, envelope: Envelope = ENVELOPE, message: bytes = MESSAGE, config: ClientConfig = CONFIG
+) -> tuple[Delivered, Script, SmtpClient]:
+    client, script = opened("220 hi", *replies, config=config)
+    result: Delivered = script.take(client.deliver(envelope, Content.of(message)))
+    assert not script.replies, f"not asked for: {script.replies}"
+    return result, script, client
+
+
+def codes(result: Delivered) -> list[int]:
+    return [reply.code for reply in result.replies.values()]
+
+
+def test_a_pipelined_delivery() -> None:
+    result, script, client = delivered(EHLO, "250 2.1.0 ok", "250 ok", "250 ok", "354 go", "250 2.0.0 taken")
+    assert codes(result) == [250, 250]
+    assert result.trouble is None
+    assert script.lines[:4] == [
+        f"MAIL FROM:<a@client.example> SIZE={len(MESSAGE)}", "RCPT TO:<b@mx.example>", "RCPT TO:<c@mx.example>", "DATA",
+    ]  # fmt: skip
+    assert script.heard.endswith(b"DATA\r\nSubject: x\r\n\r\n..dot\r\n...\r\ntext\r\n.\r\n")
+    assert client.usable
+    assert result.transcript[-2:] == (f"C: ({len(MESSAGE)} octets)", "S: 250 2.0.0 taken")
+
+
+def test_without_pipelining_each_reply_is_waited_for() -> None:
+    result, script, _ = delivered(PLAIN_EHLO, "250 ok", "550 5.1.1 no", "250 ok", "354 go", "250 taken")
+    assert codes(result) == [550, 250]
+    assert script.lines[0] == "MAIL FROM:<a@client.example>"
+
+
+def test_a_refused_sender_is_everybodys_refusal() -> None:
+    result, script, client = delivered(PLAIN_EHLO, "550 5.7.1 not you")
+    assert codes(result) == [550, 550]
+    assert script.lines == ["MAIL FROM:<a@client.example>"]
+    assert client.usable
+    result, script, client = delivered(EHLO, "550 5.7.1 not you", "503 no", "503 no", "503 no")
+    assert [str(reply) for reply in result.replies.values()] == ["550 5.7.1 not you"] * 2
+    assert client.usable
+
+
+def test_all_recipients_refused() -> None:
+    result, script, client = delivered(PLAIN_EHLO, "250 ok", "550 no", "451 later", "250 reset")
+    assert codes(result) == [550, 451]
+    assert script.lines[-1] == "RSET"
+    assert client.usable
+
+
+def test_a_server_that_wants_the_message_for_nobody_gets_an_empty_one() -> None:
+    result, script, client = delivered(EHLO, "250 ok", "550 no", "551 no", "354 go", "554 nobody")
+    assert codes(result) == [550, 551]
+    assert script.heard.endswith(b"DATA\r\n.\r\n")
+    assert client.usable
+
+
+def test_data_refused() -> None:
+    result, _, client = delivered(EHLO, "250 ok", "250 ok", "550 no", "451 4.3.0 later")
+    assert codes(result) == [451, 550]
+    assert client.usable
+
+
+def test_a_good_reply_to_data_is_no_yes() -> None:
+    result, _, _ = delivered(EHLO, "250 ok", "250 ok", "550 no", "250 what")
+    assert codes(result) == [451, 550]
+
+
+def test_the_message_refused() -> None:
+    result, _, client = delivered(EHLO, "250 ok", "550 5.1.1 no", "250 ok", "354 go", "554 5.7.1 junk")
+    assert [str(reply) for reply in result.replies.values()] == ["550 5.1.1 no", "554 5.7.1 junk"]
+    assert client.usable
+
+
+def test_421_ends_it_and_who_was_refused_stays_refused() -> None:
+    result, _, client = delivered(EHLO, "250 ok", "550 5.1.1 no", "421 4.3.2 bye")
+    assert codes(result) == [550, 421]
+    assert result.trouble == Reply(421, "bye", "4.3.2")
+    assert not client.usable
+
+
+def test_lost_after_the_end_is_uncertain() -> None:
+    client, script = opened("220 hi", EHLO, "250 ok", "250 ok", "250 ok", "354 go")
+    script.replies.append(Lost("the host closed the connection"))
+    result = script.take(client.deliver(ENVELOPE, Content.of(MESSAGE)))
+    assert codes(result) == [451, 451]
+    assert result.uncertain
+    assert not client.usable
+
+
+def test_a_reply_in_the_middle_of_the_message_stops_it() -> None:
+    client, script = opened("220 hi", EHLO, "250 ok", "250 ok", "250 ok", "354 go")
+    steps = client.deliver(ENVELOPE, Content.of(b"x" * 98 + b"\r\n" + MESSAGE))
+    step, sent, answer = next(steps), b"", None
+    with pytest.raises(StopIteration) as stop:
+        while True:
+            if isinstance(step, Expect):
+                answer = script.replies.pop(0)
+            else:
+                assert isinstance(step, Send)
+                sent += step.data
+                answer = Reply(552, "too big", "5.3.4") if step.data.startswith(b"x") else None
+            step = steps.send(answer)
+    result = stop.value.value
+    assert codes(result) == [552, 552]
+    assert not sent.endswith(b"\r\n.\r\n")
+    assert not client.usable
+
+
+@pytest.mark.parametrize("body", [b"a\nb\r\n", b"a\rb\r\n", b"a\r\n.\n\r\n", b"a\r", b"\n.\r\n"])
+def test_a_bare_line_end_is_never_sent(body: bytes) -> None:
+    result, script, client = delivered(EHLO, message=body)
+    assert codes(result) == [554, 554]
+    assert result.local
+    assert script.heard == b""
+    assert client.usable
+
+
+def test_a_bare_line_end_in_a_message_said_to_be_checked_is_not_made_whole() -> None:
+    envelope = Envelope("a@client.example", ("b@mx.example",), checked=True)
+    result, script, client = delivered(EHLO, "250 ok", "250 ok", "354 go", envelope=envelope, message=b"a\n.\nb\r\n")
+    assert codes(result) == [554]
+    assert b"a\n" not in script.heard
+    assert not client.usable
+
+
+LOCAL = {
+    "too big": (Envelope("a@b.example", ("c@d.example",)), b"x" * 998 + b"\r\n" * 2, EHLO, "5.3.4"),
+    "SMTPUTF8": (Envelope("a@b.example", ("é@d.example",), smtputf8=True), MESSAGE, PLAIN_EHLO, "5.6.7"),
+    "not asked for": (Envelope("a@b.example", ("é@d.example",)), MESSAGE, EHLO, "5.6.7"),
+    "a line end in an address": (Envelope("a@b.example", ("c@d.example>\r\nRCPT TO:<e",)), MESSAGE, EHLO, "5.1.3"),
+    "a bracket in an address": (Envelope("a@b.example", ("c@d.example> SIZE=1",)), MESSAGE, EHLO, "5.1.3"),
+}
+
+
+@pytest.mark.parametrize("envelope, message, ehlo, enhanced", LOCAL.values(), ids=LOCAL.keys())
+def test_what_cannot_be_sent_is_refused_by_us(envelope: Envelope, message: bytes, ehlo: str, enhanced: str) -> None:
+    result, script, client = delivered(ehlo, envelope=envelope, message=message)
+    (reply,) = result.replies.values()
+    assert reply.enhanced == enhanced
+    assert result.local
+    assert script.heard == b""
+    assert client.usable
+
+
+def test_parameters_only_where_they_are_offered() -> None:
+    envelope = Envelope("", ("é@d.example",), smtputf8=True, eightbit=True)
+    _, script, _ = delivered(EHLO, "250 ok", "250 ok", "354 go", "250 ok", envelope=envelope)
+    assert script.lines[0] == f"MAIL FROM:<> SIZE={len(MESSAGE)} BODY=8BITMIME SMTPUTF8"
+    envelope = Envelope("", ("d@d.example",), eightbit=True)
+    _, script, _ = delivered(PLAIN_EHLO, "250 ok", "250 ok", "354 go", "250 ok", envelope=envelope)
+    assert script.lines[0] == "MAIL FROM:<>"
+    result, _, _ = delivered(PLAIN_EHLO, envelope=envelope, config=ClientConfig("c.example", strict_8bit=True))
+    assert codes(result) == [554]
+
+
+def test_rcptmax_is_kept_to() -> None:
+    ehlo = "250-mx.example\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=1 MAILMAX=x"
+    result, script, _ = delivered(ehlo, "250 ok", "250 ok", "354 go", "250 ok")
+    assert codes(result) == [250, 452]
+    assert "RCPT TO:<c@mx.example>" not in script.lines
+
+
+def test_many_recipients_go_in_groups() -> None:
+    envelope = Envelope("", tuple(f"u{n}@mx.example" for n in range(250)))
+    sent: list[int] = []
+    client, script = opened("220 hi", EHLO, *["250 ok"] * 251, "354 go", "250 ok")
+    steps = client.deliver(envelope, Content.of(MESSAGE))
+    step = next(steps)
+    with pytest.raises(StopIteration) as stop:
+        while True:
+            if isinstance(step, Send):
+                sent.append(step.data.count(b"RCPT TO"))
+                step = steps.send(None)
+            else:
+                step = steps.send(script.replies.pop(0))
+    assert codes(stop.value.value) == [250] * 250
+    assert [count for count in sent if count] == [99, 100, 51]
+
+
+def test_a_recipient_named_twice_is_asked_for_once() -> None:
+    envelope = Envelope("", ("b@mx.example", "b@mx.example"))
+    result, script, _ = delivered(EHLO, "250 ok", "250 ok", "354 go", "250 ok", envelope=envelope)
+    assert codes(result) == [250]
+    assert script.heard.count(b"RCPT") == 1
+
+
+# -- opening
+
+
+def test_helo_where_ehlo_is_not_known() -> None:
+    client, script = SmtpClient(CONFIG), Script("220 hi", "502 what", "250 mx.example")
+    script.take(client.open())
+    assert script.lines == ["EHLO client.example", "HELO client.example"]
+    assert not client.offers.extended
+
+
+OPENING = {
+    "554 greeting": (["554 5.7.1 go away"], 554),
+    "421 greeting": (["421 busy"], 421),
+    "a greeting that is none": (["354 what"], 354),
+    "EHLO later": (["220 hi", "451 later"], 451),
+    "HELO refused": (["220 hi", "550 no", "550 no"], 550),
+    "421 at EHLO": (["220 hi", "421 bye"], 421),
+}
+
+
+@pytest.mark.parametrize("replies, code", OPENING.values(), ids=OPENING.keys())
+def test_not_let_in(replies: list[str], code: int) -> None:
+    client = SmtpClient(CONFIG)
+    with pytest.raises(Trouble) as trouble:
+        Script(*replies).take(client.open())
+    assert trouble.value.reply.code == code
+    assert not client.usable
+
+
+def test_offers() -> None:
+    offers = Offers.of(
+        Reply(250, "mx\nsize 12\nAUTH=LOGIN\nAUTH PLAIN\n\nLIMITS MAILMAX=2 RCPTMAX=20\nSTARTTLS\nSIZE 9")
+    )
+    assert offers.size == 12
+    assert offers.mechanisms == ("LOGIN",)
+    assert offers.most_recipients == 20
+    assert "STARTTLS" in offers
+    strange = Offers.of(Reply(250, "mx\nSIZE -1\nLIMITS RCPTMAX=1e9"))
+    assert (strange.size, strange.most_recipients) == (0, 0)
+
+
+TLS_EHLO = "250-mx.example\r\n250-STARTTLS\r\n250 SIZE 1000"
+
+
+def test_starttls_begins_anew() -> None:
+    client, script = SmtpClient(CONFIG), Script("220 hi", TLS_EHLO, "220 go", PLAIN_EHLO)
+    script.take(client.open())
+    assert script.lines == ["EHLO client.example", "STARTTLS", "EHLO client.example"]
+    assert client.tls is not None
+    assert "SIZE" not in client.offers
+
+
+def test_tls_refused_or_not_offered_goes_on_in_the_clear() -> None:
+    client, script = SmtpClient(CONFIG), Script("220 hi", TLS_EHLO, "454 not now")
+    script.take(client.open())
+    assert client.tls is None
+    assert "SIZE" in client.offers
+    client, script = SmtpClient(ClientConfig("client.example", CLEAR)), Script("220 hi", TLS_EHLO)
+    script.take(client.open())
+    assert b"STARTTLS" not in script.heard
+
+
+@pytest.mark.parametrize("config", [ClientConfig("c.example", ENCRYPTED), ClientConfig("c.example", require_tls=True)])
+@pytest.mark.parametrize("replies", [[PLAIN_EHLO], [TLS_EHLO, "454 not now"]], ids=["not offered", "refused"])
+def test_tls_required(config: ClientConfig, replies: list[str]) -> None:
+    with pytest.raises(TlsFailed) as failed:
+        Script("220 hi", *replies).take(SmtpClient(config).open())
+    assert failed.value.failure == "starttls-not-supported"
+
+
+def test_a_failed_handshake_is_the_end() -> None:
+    client, script = SmtpClient(CONFIG), Script("220 hi", TLS_EHLO, "220 go")
+    script.upgrade = TlsFailed("certificate has expired", "certificate-expired")
+    with pytest.raises(TlsFailed) as failed:
+        script.take(client.open())
+    assert failed.value.failure == "certificate-expired"
+    assert not client.usable
+
+
+# -- AUTH
+
+NONCE = "0123456789abcdefghijkl"
+
+
+def with_login(password: str = "pencil") -> ClientConfig:
+    return ClientConfig("c.example", auth=mox_sasl.Credentials("user", mox_sasl.Secret(password)), nonce=NONCE)
+
+
+def test_auth_plain_and_no_secret_in_the_transcript() -> None:
+    client, script = SmtpClient(with_login()), Script("220 hi", "250-mx\r\n250 AUTH PLAIN", "235 welcome")
+    script.take(client.open())
+    assert script.lines[-1] == "AUTH PLAIN " + base64.b64encode(b"\0user\0pencil").decode()
+    assert "C: AUTH PLAIN ***" in client.transcript.lines
+    assert not any("cGVu" in line for line in client.transcript.lines)
+
+
+def test_auth_login() -> None:
+    client = SmtpClient(with_login())
+    script = Script("220 hi", "250-mx\r\n250 AUTH LOGIN", "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 welcome")
+    script.take(client.open())
+    assert script.lines[-3:] == ["AUTH LOGIN", "dXNlcg==", "cGVuY2ls"]
+
+
+AUTH_TROUBLE = {
+    "wrong password": ["250-mx\r\n250 AUTH PLAIN", "535 5.7.8 no"],
+    "nothing we know": ["250-mx\r\n250 AUTH GSSAPI"],
+    "not offered": [PLAIN_EHLO],
+    "a challenge that is not base64": ["250-mx\r\n250 AUTH SCRAM-SHA-256", "334 !", "501 ok"],
+    "a challenge that makes no sense": ["250-mx\r\n250 AUTH SCRAM-SHA-256", "334 eA==", "501 ok"],
+    "a yes that comes too early": ["250-mx\r\n250 AUTH SCRAM-SHA-256", "235 welcome"],
+}
+
+
+@pytest.mark.parametrize("replies", AUTH_TROUBLE.values(), ids=AUTH_TROUBLE.keys())
+def test_auth_trouble(replies: list[str]) -> None:
+    client = SmtpClient(with_login())
+    with pytest.raises(Trouble) as trouble:
+        Script("220 hi", *replies).take(client.open())
+    assert trouble.value.reply.code == 535
+
+
+def test_quit_never_fails() -> None:
+    client, script = opened("220 hi", EHLO)
+    script.replies.append(Lost("gone"))
+    script.take(client.quit())
+    assert script.lines == ["QUIT"]
+    assert not client.usable
+
+
+def test_the_transcript_is_bounded() -> None:
+    transcript = Transcript()
+    for number in range(1000):
+        transcript.note("S", f"{number} " + "x" * 1000)
+    assert len(transcript.lines) == 121
+    assert transcript.lines[60] == "… 880 lines …"
+    assert transcript.lines[-1].startswith("S: 999 ")
+    assert max(map(len, transcript.lines)) <= 303
+
+
+# -- both halves talk
+
+
+class Table:
+    """Our client and our server at one table; bytes are handed over in pieces."""
+
+    def __init__(
+        self, config: ServerConfig, policy: Any, client: ClientConfig, pieces: list[int], *, tls: bool
+    ) -> None:
+        self.server = SmtpServer(config, now=0.0, tls=tls)
+        self.stage = Stage(self.server, policy)
+        self.client = SmtpClient(client)
+        self.reader = ReplyReader()
+        self.pieces = pieces
+        self.from_client = b""
+
+    def drive(self, steps: Any) -> Any:
+        answer: Any = None
+        try:
+            step = next(steps)
+            while True:
+                match step:
+                    case Send(data):
+                        self.from_client += data
+                        answer = None
+                    case Expect():
+                        answer = self._reply()
+                    case Upgrade():
+                        assert not self.stage.said
+                        assert not self.reader.pending
+                        self.server.tls_started(0.0)
+                        answer = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+                step = steps.send(answer)
+        except StopIteration as stop:
+            return stop.value
+
+    def _reply(self) -> Reply:
+        for piece in cut(self.from_client, self.pieces):
+            self.stage.hear(piece)
+        self.from_client = b""
+        while (reply := self.reader.next()) is None:
+            assert self.stage.said, "both sides wait for the other"
+            size = self.pieces[0] % 40 + 1 if self.pieces else len(self.stage.said)
+            piece, self.stage.said = self.stage.said[:size], self.stage.said[size:]
+            self.reader.feed(piece)
+        return reply
+
+
+VERIFIER = mox_sasl.derive("SCRAM-SHA-256", "pencil", b"0123456789abcdef")
+
+
+class Accounts:
+    """mox_sasl.Verifier"""
+
+    def scram(self, name: str) -> mox_sasl.ScramVerifier | None:
+        return VERIFIER if name == "user" else None
+
+    def nonce(self) -> str:
+        return "zyxwvutsrqponmlkjihgfe"
+
+    def secret(self) -> bytes:
+        return b"secret"
+
+
+class Mailbox:
+    """A policy that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.taken: list[bytes] = []
+        self.exchange: mox_sasl.Mechanism | None = None
+
+    def __call__(self, event: Any) -> Any:
+        match event:
+            case Chunk(data):
+                self.chunks.append(data)
+            case MessageEnd():
+                self.taken.append(b"".join(self.chunks))
+                self.chunks.clear()
+                return Reply(250, "taken", "2.0.0")
+            case RcptTo(path) if str(path).startswith("no"):
+                return Refusal(550, "no such address", "5.1.1", "test")
+            case AuthStart(name, initial):
+                self.exchange = mox_sasl.server(name, Accounts())
+                return self._outcome(self.exchange.start(initial))
+            case AuthResponse(data):
+                assert self.exchange is not None
+                return self._outcome(self.exchange.step(data))
+        return None
+
+    def _outcome(self, outcome: mox_sasl.Outcome) -> Any:
+        if isinstance(outcome, Challenge):
+            return outcome
+        return None if isinstance(outcome, mox_sasl.Success) else Refusal(535, "no", "5.7.8")
+
+
+LINES = st.lists(st.sampled_from([b"", b".", b"..", b".x", b"text", b"x" * 998, b"\xff\x00".replace(b"\0", b"")]))
+
+
+@settings(max_examples=80, deadline=None)
+@given(LINES, st.lists(st.integers(0, 5000), max_size=8), st.booleans())
+def test_client_and_server_understand_each_other(lines: list[bytes], pieces: list[int], pipelining: bool) -> None:
+    message = b"".join(line + b"\r\n" for line in lines)
+    mailbox = Mailbox()
+    config = ServerConfig("mx.example", starttls=True)
+    table = Table(config, mailbox, ClientConfig("client.example"), pieces, tls=False)
+    table.drive(table.client.open())
+    assert table.server.tls
+    if not pipelining:
+        table.client.offers = Offers(True, {k: v for k, v in table.client.offers.keywords.items() if k != "PIPELINING"})
+    envelope = Envelope("a@b.example", ("b@mx.example", "no@mx.example"))
+    for _ in range(2):
+        result = table.drive(table.client.deliver(envelope, Content.of(message)))
+        assert codes(result) == [250, 550]
+    assert mailbox.taken == [message, message]
+    table.drive(table.client.quit())
+    assert table.server.ended
+
+
+@pytest.mark.parametrize("password, welcome", [("pencil", True), ("wrong", False)])
+def test_scram_between_the_halves(password: str, welcome: bool) -> None:
+    config = ServerConfig("mx.example", auth=("SCRAM-SHA-256", "PLAIN"), auth_needed=True)
+    table = Table(config, Mailbox(), with_login(password), [], tls=True)
+    if welcome:
+        table.drive(table.client.open())
+    else:
+        with pytest.raises(Trouble):
+            table.drive(table.client.open())
+    assert table.server.authenticated is welcome
+
+
+def test_too_big_between_the_halves() -> None:
+    config = ServerConfig("mx.example", Limits(message=100))
+    table = Table(config, Mailbox(), ClientConfig("client.example"), [], tls=False)
+    table.drive(table.client.open())
+    result = table.drive(table.client.deliver(ENVELOPE, Content.of(b"x" * 200 + b"\r\n")))
+    assert result.local
+    table.client.offers = Offers(True, {"PIPELINING": ""})
+    result = table.drive(table.client.deliver(ENVELOPE, Content.of(b"x" * 200 + b"\r\n")))
+    assert codes(result) == [552, 552]
+    assert table.client.usable
+
+
+def test_timeouts_are_named() -> None:
+    client = SmtpClient(ClientConfig("client.example", timeouts=Timeouts(greeting=1, data_end=7)))
+    step = next(client.open())
+    assert step == Expect("greeting", 1)
