@@ -33,19 +33,26 @@ def bootstrap(arguments: list[str]) -> int:
         try:
             import ensurepip  # noqa: F401
         except ImportError:
-            print("Python's venv module is incomplete here; install it (Debian and Ubuntu: apt install python3-venv)", file=sys.stderr)
+            print(
+                "Python's venv module is incomplete here; install it (Debian and Ubuntu: apt install python3-venv)",
+                file=sys.stderr,
+            )
             return 2
         print("setting up tools in .nox/ (once)", file=sys.stderr)
         shutil.rmtree(TOOLS, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(TOOLS)], check=True)
-        subprocess.run([str(TOOLS / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", *TOOLS_WANTED], check=True)
+        subprocess.run(
+            [str(TOOLS / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", *TOOLS_WANTED], check=True
+        )
         mark.write_text(wanted)
     if arguments and not arguments[0].startswith("-"):
         session, *rest = arguments
         arguments = ["-s", session, *(["--", *rest] if rest and rest[0] != "--" else rest)]
     environment = {**os.environ, "PATH": f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     try:
-        return subprocess.call([str(nox_program), "-f", str(Path(__file__).resolve()), *arguments], cwd=ROOT, env=environment)
+        return subprocess.call(
+            [str(nox_program), "-f", str(Path(__file__).resolve()), *arguments], cwd=ROOT, env=environment
+        )
     except KeyboardInterrupt:
         return 130
 
@@ -68,7 +75,9 @@ PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml")
 
 def _project_hash() -> str:
     digest = hashlib.sha256(sys.version.encode())
-    for path in sorted([ROOT / "pyproject.toml", *ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("apps/*/pyproject.toml")]):
+    for path in sorted(
+        [ROOT / "pyproject.toml", *ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("apps/*/pyproject.toml")]
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -99,7 +108,18 @@ def _peers(session: nox.Session) -> None:
     session.log(f"installing {' '.join(missing)}")
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     session.run("apt-get", "update", "-qq", external=True, silent=True, success_codes=[0, 100])
-    session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True, silent=True, env=environment, success_codes=[0, 100])
+    session.run(
+        "apt-get",
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        *missing,
+        external=True,
+        silent=True,
+        env=environment,
+        success_codes=[0, 100],
+    )
 
 
 @nox.session
@@ -125,7 +145,14 @@ def tests(session: nox.Session) -> None:
     bin_ = _environment(session, "dev", "dev", "lint", "types")
     arguments = session.posargs or ["-n", "2", "--dist", "loadgroup", "-q"]
     path = f"{bin_}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
-    session.run(str(bin_ / "python"), "-m", "pytest", *arguments, external=True, env={"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"})
+    session.run(
+        str(bin_ / "python"),
+        "-m",
+        "pytest",
+        *arguments,
+        external=True,
+        env={"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
 
 
 @nox.session
@@ -174,7 +201,16 @@ def wheels(session: nox.Session) -> None:
     session.run("uv", "build", "-q", "--all-packages", "--wheel", "-o", str(dist), external=True)
     session.run(sys.executable, "-m", "venv", str(empty), external=True)
     built = sorted(str(path) for path in dist.glob("*.whl"))
-    session.run(str(empty / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "--find-links", str(dist), *built, external=True)
+    session.run(
+        str(empty / "bin" / "pip"),
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "--find-links",
+        str(dist),
+        *built,
+        external=True,
+    )
     for package in PACKAGES:
         module = package.name.replace("-", "_")
         session.run(str(empty / "bin" / "python"), "-m", module, "--help", external=True, silent=True)

@@ -25,17 +25,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import mox_dkim  # noqa: E402
 from kit.dnsservers import dns_world  # noqa: E402
 from kit.postfix import postfix  # noqa: E402
 from kit.processes import Running, answers, free_port, program  # noqa: E402
 from kit.server import configure, moxd  # noqa: E402
 from kit.smtpload import load, signed_message  # noqa: E402
 
-import mox_dkim  # noqa: E402
-
 SESSIONS = (1, 8, 32)
 TICKS = os.sysconf("SC_CLK_TCK")
-AIOSMTPD = '''
+AIOSMTPD = """
 import asyncio, os, sys, itertools
 from aiosmtpd.controller import UnthreadedController
 folder, port = sys.argv[1], int(sys.argv[2])
@@ -52,7 +51,7 @@ loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 UnthreadedController(Handler(), hostname="127.0.0.1", port=port, loop=loop).begin()
 loop.run_forever()
-'''
+"""
 
 
 @dataclass
@@ -107,10 +106,19 @@ def flushes(subject: Subject, message: Path, sessions: int, count: int, sender: 
     log = folder / "strace.log"
     attach = [flag for pid in subject.pids() for flag in ("-p", str(pid))]
     tracer = subprocess.Popen(
-        [program("strace", "strace"), "-f", "-q", "-e", "trace=fsync,fdatasync", "-o", str(log), *attach], stderr=subprocess.DEVNULL
+        [program("strace", "strace"), "-f", "-q", "-e", "trace=fsync,fdatasync", "-o", str(log), *attach],
+        stderr=subprocess.DEVNULL,
     )
     time.sleep(0.7)
-    load(subject.address, subject.port, message, count=count, sessions=sessions, sender=sender, recipient=subject.recipient)
+    load(
+        subject.address,
+        subject.port,
+        message,
+        count=count,
+        sessions=sessions,
+        sender=sender,
+        recipient=subject.recipient,
+    )
     time.sleep(0.5)
     tracer.send_signal(signal.SIGINT)
     tracer.wait()
@@ -133,7 +141,11 @@ def subjects(folder: Path) -> Iterator[tuple[list[Subject], Path]]:
         found: list[Subject] = []
         for workers in (1, 2):
             ports = configure(folder / f"moxd{workers}", dns=dns, workers=workers, extra="connections_per_minute = 0")
-            text = (folder / f"moxd{workers}" / "moxd.toml").read_text().replace('log_level = "info"', 'log_level = "info"')
+            text = (
+                (folder / f"moxd{workers}" / "moxd.toml")
+                .read_text()
+                .replace('log_level = "info"', 'log_level = "info"')
+            )
             (folder / f"moxd{workers}" / "moxd.toml").write_text(text)
             server = stack.enter_context(moxd(folder / f"moxd{workers}", ports))
             name = f"moxd, {workers} worker{'s' * (workers > 1)}"
@@ -157,7 +169,9 @@ def subjects(folder: Path) -> Iterator[tuple[list[Subject], Path]]:
             running = Running([sys.executable, "-c", AIOSMTPD, str(folder / "aiosmtpd"), str(port)], folder, "aiosmtpd")
             stack.callback(running.kill)
             running.wait_until(lambda: answers(port))
-            found.append(Subject("aiosmtpd + fsync", "127.0.0.1", port, "you@mox.test", lambda: tree(running.process.pid)))
+            found.append(
+                Subject("aiosmtpd + fsync", "127.0.0.1", port, "you@mox.test", lambda: tree(running.process.pid))
+            )
         yield found, message
 
 
@@ -174,7 +188,15 @@ def main() -> int:
         folder.chmod(0o755)
         with subjects(folder) as (found, message):
             for subject in found:
-                load(subject.address, subject.port, message, count=50, sessions=4, sender="a@sender.test", recipient=subject.recipient)
+                load(
+                    subject.address,
+                    subject.port,
+                    message,
+                    count=50,
+                    sessions=4,
+                    sender="a@sender.test",
+                    recipient=subject.recipient,
+                )
             for sessions in SESSIONS:
                 for subject in found:
                     before = cpu_seconds(subject.pids())
@@ -185,17 +207,32 @@ def main() -> int:
                     # Postfix delivers after its 250; what it still does is its work too.
                     time.sleep(1.5 if subject.name == "Postfix" else 0.1)
                     cpu = (cpu_seconds(subject.pids()) - before) / options.messages * 1000
-                    flushed = 0.0 if options.no_flushes else flushes(subject, message, sessions, 200, "a@sender.test", folder)
+                    flushed = (
+                        0.0 if options.no_flushes else flushes(subject, message, sessions, 200, "a@sender.test", folder)
+                    )
                     rate = options.messages / seconds
-                    rows.append({"sessions": sessions, "server": subject.name, "per_second": rate, "cpu_ms": cpu, "flushes": flushed})
-                    print(f"{sessions:>3} sessions  {subject.name:<18} {rate:>8.0f} msg/s  {cpu:>6.2f} ms CPU  {flushed:>5.2f} flushes/msg", flush=True)
+                    rows.append(
+                        {
+                            "sessions": sessions,
+                            "server": subject.name,
+                            "per_second": rate,
+                            "cpu_ms": cpu,
+                            "flushes": flushed,
+                        }
+                    )
+                    print(
+                        f"{sessions:>3} sessions  {subject.name:<18} {rate:>8.0f} msg/s  {cpu:>6.2f} ms CPU  {flushed:>5.2f} flushes/msg",
+                        flush=True,
+                    )
             big = folder / "big"
             with big.open("wb") as file:
                 file.write(b"From: a@sender.test\nSubject: big\n\n")
                 for _ in range(95 * 1024):
                     file.write(b"x" * 76 + b"\n" + b"y" * 946 + b"\n")
             load("127.0.0.1", found[0].port, big, count=1, sessions=1, sender="a@sender.test", recipient="you@mox.test")
-            print(f"peak memory of moxd after a message of {big.stat().st_size >> 20} MB: {peak_mb(found[0].pids()):.0f} MB")
+            print(
+                f"peak memory of moxd after a message of {big.stat().st_size >> 20} MB: {peak_mb(found[0].pids()):.0f} MB"
+            )
     for sessions in SESSIONS:
         of = {row["server"]: row for row in rows if row["sessions"] == sessions}
         for name in ("moxd, 1 worker", "moxd, 2 workers"):

@@ -120,7 +120,8 @@ def test_answers(case: tuple[str, str, Status, tuple[Any, ...], str], asker: Ask
     assert (answer.status, answer.records) == (status, records), answer
     assert answer.canonical == canonical
     assert answer.authentic is ("signed" in name)
-    assert answer.ttl in ((300, 299) if records else (77, 76))
+    # unbound counts down from when it asked first.
+    assert (200 if records else 37) <= answer.ttl <= (300 if records else 77)
 
 
 FAILURES = {

@@ -1,7 +1,5 @@
 """The driver over real sockets: TLS, back-pressure, IDLE, limits, drain; on asyncio and on uvloop."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 import socket

@@ -1,7 +1,5 @@
 """Clients that people use: imaplib, IMAPClient, mbsync."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 import imaplib
@@ -48,7 +46,7 @@ def test_imaplib(server: Running) -> None:
         assert client.store("1", "+FLAGS", "(\\Deleted $Work)") == ("OK", [b"1 (FLAGS (\\Deleted $work))"])
         assert client.expunge() == ("OK", [b"1"])
         assert client.create("&APw-ber/Unten")[0] == "OK"
-        appended = client.append("&APw-ber/Unten", "(\\Seen)", '"14-Nov-2023 22:13:20 +0000"', message("new"))  # type: ignore[arg-type]
+        appended = client.append("&APw-ber/Unten", "(\\Seen)", '"14-Nov-2023 22:13:20 +0000"', message("new"))
         assert appended[0] == "OK"
         assert client.copy("1", "&APw-ber/Unten")[0] == "OK"
         assert client.status("&APw-ber/Unten", "(MESSAGES UNSEEN)")[1] == [b"&APw-ber/Unten (MESSAGES 2 UNSEEN 0)"]

@@ -1,7 +1,5 @@
 """python -m mox_imap: what a script sees."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 import imaplib

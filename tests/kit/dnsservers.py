@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from kit.processes import Running, free_port, program
-
-import socket
 
 _KNOT = """\
 server:
@@ -71,14 +70,21 @@ def _listens_udp(port: int) -> bool:
 def _answered(server: str, port: int, name: str, type_: str, flag: str = "") -> str:
     kdig = program("kdig", "knot-dnsutils")
     done = subprocess.run(
-        [kdig, f"@{server}", "-p", str(port), "+dnssec", "+timeout=1", "+retry=0", name, type_], capture_output=True, text=True
+        [kdig, f"@{server}", "-p", str(port), "+dnssec", "+timeout=1", "+retry=0", name, type_],
+        capture_output=True,
+        text=True,
     )
     return done.stdout if flag in done.stdout else ""
 
 
 @contextmanager
 def dns_world(
-    folder: Path, zones: Mapping[str, str], unsigned: frozenset[str] = frozenset(), *, address: str = "127.0.0.1", port: int = 0
+    folder: Path,
+    zones: Mapping[str, str],
+    unsigned: frozenset[str] = frozenset(),
+    *,
+    address: str = "127.0.0.1",
+    port: int = 0,
 ) -> Iterator[str]:
     """Serves `zones` (name -> records as in a zone file, without SOA and NS) through a validating resolver.
 
@@ -107,7 +113,9 @@ def dns_world(
                 trust += [f'    trust-anchor: "{line}"' for line in ds.splitlines() if " DS " in f" {line} "]
         stubs = "".join(f'stub-zone:\n    name: "{name}."\n    stub-addr: 127.0.0.1@{authority}\n' for name in zones)
         insecure = "".join(f'    domain-insecure: "{name}."\n' for name in unsigned)
-        text = _UNBOUND.format(address=address, port=resolver, folder=folder, trust="\n".join(trust), insecure=insecure, stubs=stubs)
+        text = _UNBOUND.format(
+            address=address, port=resolver, folder=folder, trust="\n".join(trust), insecure=insecure, stubs=stubs
+        )
         (folder / "unbound.conf").write_text(text)
         resolving = Running([unbound, "-d", "-c", str(folder / "unbound.conf")], folder, "unbound")
         first = next(iter(zones))

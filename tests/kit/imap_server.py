@@ -45,7 +45,7 @@ def running(
     if uvloop:
         import uvloop as module
 
-        loop = module.new_event_loop()
+        loop: asyncio.AbstractEventLoop = module.new_event_loop()
     else:
         loop = asyncio.new_event_loop()
     sock = socket.create_server(("127.0.0.1", 0))

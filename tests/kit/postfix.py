@@ -100,7 +100,15 @@ class Postfix:
 
 @contextmanager
 def postfix(
-    folder: Path, *, address: str, host: str, domain: str, nameserver: str | None, certificate: Path, key: Path, tls: str = "may"
+    folder: Path,
+    *,
+    address: str,
+    host: str,
+    domain: str,
+    nameserver: str | None,
+    certificate: Path,
+    key: Path,
+    tls: str = "may",
 ) -> Iterator[Postfix]:
     """Runs Postfix on port 25 of a loopback address.  Needs root; skips with the reason without."""
     if os.geteuid() != 0:
@@ -111,7 +119,15 @@ def postfix(
         (folder / name).chmod(mode)
     shutil.chown(folder / "data", "postfix", "postfix")
     shutil.chown(folder / "mail", 65534, 65534)
-    values = {"folder": folder, "address": address, "host": host, "domain": domain, "certificate": certificate, "key": key, "tls": tls}
+    values = {
+        "folder": folder,
+        "address": address,
+        "host": host,
+        "domain": domain,
+        "certificate": certificate,
+        "key": key,
+        "tls": tls,
+    }
     (folder / "etc" / "main.cf").write_text(_MAIN.format(**values))
     (folder / "etc" / "master.cf").write_text(_MASTER.format(**values))
     command = [program_, "-c", str(folder / "etc"), "start-fg"]

@@ -155,7 +155,9 @@ class Recording:
             offset = int(rest.rsplit(", ", 1)[1])
             self._add("write", path, began, at=offset, data=_bytes(data[1])[:count])
 
-    def _call_write(self, body: str, count: int, result: str, began: int, ack: Callable[[str, bytes], str | None]) -> None:
+    def _call_write(
+        self, body: str, count: int, result: str, began: int, ack: Callable[[str, bytes], str | None]
+    ) -> None:
         match = _FD.match(body)
         path, rest = self._fd(body)
         data = _HEX.search(rest)
@@ -167,7 +169,9 @@ class Recording:
         elif match is not None and (token := ack(_path(match[2]), written)) is not None:
             self._add("ack", token, began)
 
-    def _call_writev(self, body: str, count: int, result: str, began: int, ack: Callable[[str, bytes], str | None]) -> None:
+    def _call_writev(
+        self, body: str, count: int, result: str, began: int, ack: Callable[[str, bytes], str | None]
+    ) -> None:
         match = _FD.match(body)
         data = b"".join(_bytes(text) for text in _HEX.findall(body))[:count]
         if match is not None and not self._inside(self._fd(body)[0]):

@@ -42,7 +42,12 @@ class Running:
         self.log = folder / f"{name}.log"
         self._file = self.log.open("ab")
         self.process = subprocess.Popen(
-            list(arguments), stdout=self._file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env, start_new_session=True
+            list(arguments),
+            stdout=self._file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=env,
+            start_new_session=True,
         )
 
     @property

@@ -89,7 +89,10 @@ class Moxd:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs `moxd …` with this configuration."""
         return subprocess.run(
-            [sys.executable, "-m", "moxd", *arguments, "--config", str(self.folder)], capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "moxd", *arguments, "--config", str(self.folder)],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
     def database(self, account: str = "you") -> sqlite3.Connection:
@@ -131,7 +134,9 @@ def configure(
     certificates.ensure(folder / "tls", [host, "localhost", ip_address(address)], datetime.now(UTC))
     dkim_keys.ensure(folder / "dkim.pem")
     give_up = f"give_up_hours = {give_up_hours}" if give_up_hours is not None else ""
-    text = _STATIC.format(host=host, workers=workers, dns=dns, outgoing=outgoing, give_up=give_up, address=address, extra=extra, **ports)
+    text = _STATIC.format(
+        host=host, workers=workers, dns=dns, outgoing=outgoing, give_up=give_up, address=address, extra=extra, **ports
+    )
     (folder / "moxd.toml").write_text(text)
     (folder / "domains.toml").write_text(_DOMAINS.format(domain=domain))
     for account in ("you", "other"):
@@ -145,21 +150,27 @@ def configure(
 
 def dkim_record(folder: Path) -> str:
     """The DNS text of the key that configure() made."""
-    from moxd.tls import dkim_keys
-
     import mox_dkim
     from mox_dkim.key import private_key
+    from moxd.tls import dkim_keys
 
     return str(mox_dkim.KeyRecord.of(private_key(dkim_keys.ensure(folder / "dkim.pem"))))
 
 
 @contextmanager
 def moxd(
-    folder: Path, ports: dict[str, int], *, address: str = "127.0.0.1", domain: str = "mox.test", wrapper: Sequence[str] = ()
+    folder: Path,
+    ports: dict[str, int],
+    *,
+    address: str = "127.0.0.1",
+    domain: str = "mox.test",
+    wrapper: Sequence[str] = (),
 ) -> Iterator[Moxd]:
     """Runs `moxd serve`; ended at the end, whatever happened."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    running = Running([*wrapper, sys.executable, "-m", "moxd", "serve", "--config", str(folder)], folder, "moxd", environment)
+    running = Running(
+        [*wrapper, sys.executable, "-m", "moxd", "serve", "--config", str(folder)], folder, "moxd", environment
+    )
     try:
         running.wait_until(lambda: answers(ports["imaps"], address) and "serving" in running.output, 30)
         yield Moxd(folder, address, ports, domain, running)

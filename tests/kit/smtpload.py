@@ -7,16 +7,18 @@ import subprocess
 import time
 from pathlib import Path
 
-from kit.processes import program
-
 import mox_dkim
+from kit.processes import program
 from mox_message import Content, Fields
 
 
 def signed_message(key: object, domain: str, selector: str, size: int, seed: int = 1) -> bytes:
     """A message of about `size` octets from `domain`, DKIM-signed (RSA-2048, relaxed), with LF as smtp-source wants it."""
     rng = random.Random(seed)
-    words = [f"{rng.choice('bcdfglmnprst')}{rng.choice('aeiou')}{rng.choice('lnrst')}{rng.choice('aeiou')}" for _ in range(500)]
+    words = [
+        f"{rng.choice('bcdfglmnprst')}{rng.choice('aeiou')}{rng.choice('lnrst')}{rng.choice('aeiou')}"
+        for _ in range(500)
+    ]
     head = (
         f"From: Sender <a@{domain}>\r\nTo: You <you@mox.test>\r\nSubject: {' '.join(rng.sample(words, 5))}\r\n"
         f"Date: Tue, 24 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{rng.getrandbits(64):x}@{domain}>\r\n"

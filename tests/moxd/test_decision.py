@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from moxd.decision import RANDOM_BITS, Decision, Step, explain, id_number, id_text, new_id
 
 

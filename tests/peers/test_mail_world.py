@@ -11,9 +11,10 @@ from imaplib import IMAP4_SSL
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 import mox_dkim
 import mox_dns
-import pytest
 from kit.dnsservers import dns_world
 from kit.postfix import Postfix, postfix
 from kit.server import PASSWORD, Moxd, configure, dkim_record, moxd
@@ -40,7 +41,15 @@ def world() -> Iterator[tuple[Moxd, Postfix]]:
 def mail_world(folder: Path) -> Iterator[tuple[Moxd, Postfix]]:
     """Knot, Unbound, Postfix and moxd, each at its address of the loopback network."""
     ports = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993}
-    configure(folder / "moxd", dns=f"{NAMESERVER}:53", address=MOXD, workers=2, ports=ports, give_up_hours=0.001, extra='user = "nobody"')
+    configure(
+        folder / "moxd",
+        dns=f"{NAMESERVER}:53",
+        address=MOXD,
+        workers=2,
+        ports=ports,
+        give_up_hours=0.001,
+        extra='user = "nobody"',
+    )
     zones = {
         "mox.test": (
             f"@ MX 10 mx\nmx A {MOXD}\n@ TXT {txt('v=spf1 mx ip4:127.0.0.1 -all')}\n"
@@ -105,9 +114,15 @@ def submit(server: Moxd, message: str, to: str, sender: str = "you@mox.test") ->
 def test_from_postfix_by_mx_over_starttls(world: tuple[Moxd, Postfix]) -> None:
     server, peer = world
     with smtplib.SMTP(peer.address, 25) as client:
-        client.sendmail("a@postfix.test", ["you@mox.test"], "From: a@postfix.test\r\nTo: you@mox.test\r\nSubject: by mx\r\n\r\nhello\r\n")
+        client.sendmail(
+            "a@postfix.test",
+            ["you@mox.test"],
+            "From: a@postfix.test\r\nTo: you@mox.test\r\nSubject: by mx\r\n\r\nhello\r\n",
+        )
     message = newest(server, "by mx").decode()
-    assert message.startswith("Delivered-To: you@mox.test\r\nReturn-Path: <a@postfix.test>\r\nAuthentication-Results: mx.mox.test;")
+    assert message.startswith(
+        "Delivered-To: you@mox.test\r\nReturn-Path: <a@postfix.test>\r\nAuthentication-Results: mx.mox.test;"
+    )
     assert "spf=pass smtp.mailfrom=postfix.test" in message
     assert re.search(r"dmarc=pass \(p=reject dis=none\)\s+header.from=postfix.test", message), message
     assert "iprev=pass policy.iprev=mx.postfix.test" in message
@@ -118,7 +133,9 @@ def test_from_postfix_by_mx_over_starttls(world: tuple[Moxd, Postfix]) -> None:
 def test_every_message_explains_itself(world: tuple[Moxd, Postfix]) -> None:
     server, peer = world
     with smtplib.SMTP(peer.address, 25) as client:
-        client.sendmail("a@postfix.test", ["you@mox.test"], "From: a@postfix.test\r\nSubject: explained\r\n\r\nhello\r\n")
+        client.sendmail(
+            "a@postfix.test", ["you@mox.test"], "From: a@postfix.test\r\nSubject: explained\r\n\r\nhello\r\n"
+        )
     message = newest(server, "explained").decode()
     found = re.search(r"by mx.mox.test with ESMTPS id (\S+)", message)
     assert found is not None
@@ -131,7 +148,11 @@ def test_every_message_explains_itself(world: tuple[Moxd, Postfix]) -> None:
 
 def test_the_answer_goes_back_to_postfix_signed(world: tuple[Moxd, Postfix]) -> None:
     server, peer = world
-    code, reply = submit(server, "From: You <you@mox.test>\r\nTo: a@postfix.test\r\nSubject: the answer\r\n\r\nhello back\r\n", "a@postfix.test")
+    code, reply = submit(
+        server,
+        "From: You <you@mox.test>\r\nTo: a@postfix.test\r\nSubject: the answer\r\n\r\nhello back\r\n",
+        "a@postfix.test",
+    )
     assert code == 250, reply
     until(lambda: any(b"Subject: the answer" in message for message in peer.messages()))
     (message,) = [message for message in peer.messages() if b"Subject: the answer" in message]

@@ -146,7 +146,11 @@ class App:
         self._spool = spool.prepare(data / "spool")
         self.neighbours = Neighbours(data / "run", f"worker-{index}")
         self.store = mox_store.Store(
-            data / "accounts", clock=time.time, loop=loop, notify=self.neighbours.tell, durability=config.static.durability
+            data / "accounts",
+            clock=time.time,
+            loop=loop,
+            notify=self.neighbours.tell,
+            durability=config.static.durability,
         )
         self._refusals = RefusalLog(data / "refused", time.time, index)
         self.resolver = options.resolver() if options.resolver is not None else make_resolver(config)
@@ -358,7 +362,7 @@ def own(folder: Path, user: User) -> None:
             os.lchown(path, user.uid, user.gid)
 
 
-def serve(config: Config, options: Options = Options(), ready: Callable[[], None] = lambda: None) -> int:  # noqa: B008 frozen
+def serve(config: Config, options: Options = Options(), ready: Callable[[], None] = lambda: None) -> int:
     """Binds, drops privileges, serves until SIGTERM.  Raises BindError, CertificateError, PrivilegeError, OSError."""
     moxd_log.set_up(config.static.log_level)
     preload()
@@ -374,7 +378,9 @@ def serve(config: Config, options: Options = Options(), ready: Callable[[], None
             log.warning('running as root; set user = "…" in moxd.toml so that moxd drops to it after binding its ports')
         prepare(config)
         for bound in sets[0]:
-            log.info("listening", extra={"listener": bound.listener, "service": bound.service, "address": bound.address})
+            log.info(
+                "listening", extra={"listener": bound.listener, "service": bound.service, "address": bound.address}
+            )
         ready()
         sys.stdout.flush()
         if workers == 1:

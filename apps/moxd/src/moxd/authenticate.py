@@ -90,7 +90,9 @@ class Authentication:
         rows: list[dict[str, Any]] = []
         for step in self.questions:
             answer = step.answer
-            shown = "; ".join(map(_shown, answer.records)) if answer.found else f"{answer.status} {answer.detail}".strip()
+            shown = (
+                "; ".join(map(_shown, answer.records)) if answer.found else f"{answer.status} {answer.detail}".strip()
+            )
             row = {"name": step.question.name, "type": step.question.type, "answer": shown, "ttl": answer.ttl}
             if answer.authentic:
                 row["authentic"] = True
@@ -147,7 +149,9 @@ def _hashed(content: mox_message.Content, now: float) -> list[mox_dns.Lookup[mox
 
 
 def _passes(spf: mox_spf.Result, dkim: tuple[mox_dkim.Result, ...]) -> list[mox_dmarc.Pass]:
-    found = [mox_dmarc.Pass("dkim", r.domain) for r in dkim if r.status is mox_dkim.Status.PASS and r.domain is not None]
+    found = [
+        mox_dmarc.Pass("dkim", r.domain) for r in dkim if r.status is mox_dkim.Status.PASS and r.domain is not None
+    ]
     # RFC 9989 4.4.2: the HELO identity counts only for the null reverse-path, and then it is what SPF looked at.
     if spf.status is mox_spf.Status.PASS:
         try:

@@ -102,10 +102,15 @@ def explain(record: Mapping[str, Any]) -> str:
         because = f": {step['because']}" if step.get("because") else ""
         rule = f"   [{step['rule']}]" if step.get("rule") else ""
         numbers = "".join(f" {name}={value}" for name, value in step.get("numbers", {}).items())
-        lines.append(f"  {number}. {step['what']} -> {step['outcome']}{because}{numbers and ' ('}{numbers.strip()}{numbers and ')'}{rule}")
+        lines.append(
+            f"  {number}. {step['what']} -> {step['outcome']}{because}{numbers and ' ('}{numbers.strip()}{numbers and ')'}{rule}"
+        )
     if record.get("questions"):
         lines += ["", "what DNS answered"]
-        lines += [f"  {q['name']} {q['type']}: {q['answer']}{' (authentic)' if q.get('authentic') else ''}" for q in record["questions"]]
+        lines += [
+            f"  {q['name']} {q['type']}: {q['answer']}{' (authentic)' if q.get('authentic') else ''}"
+            for q in record["questions"]
+        ]
     return "\n".join(lines)
 
 

@@ -193,7 +193,9 @@ class _Sink:
 class AccountBackend:
     """mox_imap.Account"""
 
-    def __init__(self, account: mox_store.Account, spool: Path, clock: Callable[[], float], bits: Callable[[int], int]) -> None:
+    def __init__(
+        self, account: mox_store.Account, spool: Path, clock: Callable[[], float], bits: Callable[[int], int]
+    ) -> None:
         self._account = account
         self._spool = spool
         self._clock = clock
@@ -237,7 +239,9 @@ class AccountBackend:
         task = asyncio.get_running_loop().create_task(self._append(name, messages))
         return _Mapped(task)
 
-    async def _append(self, name: str, messages: Sequence[tuple[_Sink, Sequence[str], float | None]]) -> mox_imap.Appended:
+    async def _append(
+        self, name: str, messages: Sequence[tuple[_Sink, Sequence[str], float | None]]
+    ) -> mox_imap.Appended:
         try:
             made = [await self._made(sink, flags, moment) for sink, flags, moment in messages]
 
@@ -259,7 +263,14 @@ class AccountBackend:
         else:
             part = await asyncio.to_thread(mox_message.parse, content)
         number = new_id(now, self._random_bits(RANDOM_BITS))
-        decision = Decision(number, now, "append", "put there by a mail client", {"size": content.size}, [Step("append", "accept", "the account's own client asked for it")])
+        decision = Decision(
+            number,
+            now,
+            "append",
+            "put there by a mail client",
+            {"size": content.size},
+            [Step("append", "accept", "the account's own client asked for it")],
+        )
         staged = await self._account.stage(content) if content.size > mox_store.BLOB_LIMIT else None
         return mox_store.NewMessage(
             content=content,
@@ -277,7 +288,9 @@ class AccountBackend:
 class ImapLogins:
     """mox_imap.Logins"""
 
-    def __init__(self, logins: Logins, open_account: Callable[[str], AccountBackend], verifier: mox_sasl.Verifier) -> None:
+    def __init__(
+        self, logins: Logins, open_account: Callable[[str], AccountBackend], verifier: mox_sasl.Verifier
+    ) -> None:
         self._logins = logins
         self._open = open_account
         self._verifier = verifier

@@ -122,7 +122,9 @@ class Incoming:
     def _connected(self) -> Reply | None:
         services = self._services
         if not services.connections.allow(self._connection.peer, services.clock()):
-            return Refusal(421, f"{services.hostname} too many connections from you; wait a minute", "4.7.0", "rate limit")
+            return Refusal(
+                421, f"{services.hostname} too many connections from you; wait a minute", "4.7.0", "rate limit"
+            )
         return None
 
     def _mail_from(self, event: MailFrom) -> Answer | Awaitable[Answer]:
@@ -198,15 +200,29 @@ class Incoming:
         now = services.clock()
         number = new_id(now, services.random.getrandbits(RANDOM_BITS))
         content = spool.content()
-        part = mox_message.parse(content) if content.size < 4 << 20 else await asyncio.to_thread(mox_message.parse, content)
+        part = (
+            mox_message.parse(content)
+            if content.size < 4 << 20
+            else await asyncio.to_thread(mox_message.parse, content)
+        )
         session = connection.session
         envelope = Envelope(connection.peer, session.hello, str(tx.mail_from), connection.tls, tx.smtputf8)
         hops = len(part.fields.all("received"))
         if hops > MAX_RECEIVED:
-            return self._refused(number, now, tx, envelope, [], Step("hops", "refuse", f"{hops} Received fields", "RFC 5321 6.3"), Reply(554, "this message goes round in circles", "5.4.6"))
+            return self._refused(
+                number,
+                now,
+                tx,
+                envelope,
+                [],
+                Step("hops", "refuse", f"{hops} Received fields", "RFC 5321 6.3"),
+                Reply(554, "this message goes round in circles", "5.4.6"),
+            )
         if (reply := await self._magic_data(tx)) is not None:
             return self._refused(number, now, tx, envelope, [], Step("magic address", "refuse", reply.text), reply)
-        found = await authenticate(content, part.fields, envelope, resolver=services.resolver, hostname=services.hostname, now=now)
+        found = await authenticate(
+            content, part.fields, envelope, resolver=services.resolver, hostname=services.hostname, now=now
+        )
         judgement = mox_junk.judge(found.signals(envelope))
         if judgement.kind is mox_junk.Kind.REFUSE and not services.accept_all:
             steps = _judged(judgement)
@@ -253,7 +269,10 @@ class Incoming:
         for offset, (path, recipient) in enumerate(accounts.values()):
             mailbox = JUNK if mailbox_for_junk and recipient.mailbox == INBOX else recipient.mailbox
             own = number + offset
-            steps = [Step("recipient", recipient.account, f"{path} leads to account {recipient.account}", "RFC 5321 3.6"), *shared]
+            steps = [
+                Step("recipient", recipient.account, f"{path} leads to account {recipient.account}", "RFC 5321 3.6"),
+                *shared,
+            ]
             steps.append(Step("delivery", mailbox, "junk goes to Junk" if mailbox_for_junk else "the account's rules"))
             decision = Decision(
                 own, now, "junk" if mailbox_for_junk else "accept", f"delivered to {recipient.account}, {mailbox}",
@@ -286,7 +305,9 @@ class Incoming:
     def _received(self, envelope: Envelope, tx: Transaction, path: mox_message.Path, number: int, now: float) -> bytes:
         """RFC 5321 4.4, RFC 3848"""
         session = self._connection.session
-        protocol = ("UTF8SMTP" if tx.smtputf8 else "ESMTP" if session.extended else "SMTP") + ("S" if envelope.tls else "")
+        protocol = ("UTF8SMTP" if tx.smtputf8 else "ESMTP" if session.extended else "SMTP") + (
+            "S" if envelope.tls else ""
+        )
         tls = f"\r\n\t(using {envelope.tls})" if envelope.tls else ""
         literal = mox_dns.IpLiteral(envelope.ip)
         return (
@@ -294,7 +315,9 @@ class Incoming:
             f" id {id_text(number)}\r\n\tfor <{path}>; {date_text(now)}\r\n"
         ).encode("utf-8", "replace")
 
-    def _inputs(self, tx: Transaction, envelope: Envelope, found: Authentication | None, content: mox_message.Content | None) -> dict[str, Any]:
+    def _inputs(
+        self, tx: Transaction, envelope: Envelope, found: Authentication | None, content: mox_message.Content | None
+    ) -> dict[str, Any]:
         inputs: dict[str, Any] = {
             "ip": str(envelope.ip),
             "helo": envelope.helo,
@@ -325,7 +348,10 @@ class Incoming:
             [*steps, last], found.dns() if found is not None else (),
         )  # fmt: skip
         self._services.record(decision)
-        log.info("refused", extra={"id": id_text(number), "code": reply.code, "because": last.because, "peer": str(envelope.ip)})
+        log.info(
+            "refused",
+            extra={"id": id_text(number), "code": reply.code, "because": last.because, "peer": str(envelope.ip)},
+        )
         return Reply(reply.code, f"{reply.text} ({id_text(number)})", reply.enhanced)
 
 
@@ -334,7 +360,7 @@ def _judged(judgement: mox_junk.Judgement) -> list[Step]:
 
 
 def _safe(helo: str) -> str:
-    return "".join(c if c.isprintable() and c not in "()<>;\"\\" else "?" for c in helo)
+    return "".join(c if c.isprintable() and c not in '()<>;"\\' else "?" for c in helo)
 
 
 async def _silence() -> None:

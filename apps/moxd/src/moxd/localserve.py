@@ -12,9 +12,9 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import mox_dkim
-from mox_dkim.key import private_key
 import mox_dns
 import mox_store
+from mox_dkim.key import private_key
 from moxd import app
 from moxd.config import Account, Config, Dkim, Domain, Domains, Listener, Selector, Static, Tls
 from moxd.login import generate_password, make_credentials

@@ -68,7 +68,9 @@ _NOBODY = HASHER.hash(os.urandom(16).hex())
 class Logins:
     """Checks passwords for all services of this process."""
 
-    def __init__(self, directory: Directory, credentials: Callable[[str], str | None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, directory: Directory, credentials: Callable[[str], str | None], clock: Callable[[], float]
+    ) -> None:
         self.directory = directory
         self.limits = LoginLimits()
         self._credentials = credentials

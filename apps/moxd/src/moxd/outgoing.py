@@ -35,7 +35,9 @@ def schedule_of(minutes: tuple[float, ...], give_up_hours: float | None) -> mox_
     plain = mox_queue.Schedule()
     waits = tuple(minute * MINUTE for minute in minutes) or plain.waits
     give_up = plain.give_up_after if give_up_hours is None else give_up_hours * HOUR
-    return mox_queue.Schedule(waits=waits, give_up_after=give_up, warn_after=min(plain.warn_after, give_up), jitter=plain.jitter)
+    return mox_queue.Schedule(
+        waits=waits, give_up_after=give_up, warn_after=min(plain.warn_after, give_up), jitter=plain.jitter
+    )
 
 
 class LocalCourier:
@@ -65,7 +67,12 @@ class LocalCourier:
         now = app.outgoing.clock()
         number = new_id(now, app.random.getrandbits(RANDOM_BITS))
         step = Step("delivery", found.mailbox, "local mail from our own queue")
-        inputs = {"queued as": id_text(batch.message), "mail from": batch.sender, "recipient": recipient, "attempt": batch.attempt}
+        inputs = {
+            "queued as": id_text(batch.message),
+            "mail from": batch.sender,
+            "recipient": recipient,
+            "attempt": batch.attempt,
+        }
         decision = Decision(number, now, "deliver", f"delivered to {found.account}, {found.mailbox}", inputs, [step])
         prefix = (
             f"Delivered-To: {recipient}\r\nReturn-Path: <{batch.sender}>\r\n"
@@ -75,7 +82,9 @@ class LocalCourier:
             account = app.store.open(found.account)
             await deliver.into(account, found.mailbox, what, prefix=prefix, decision=(number, decision.to_json()))
         except (mox_store.StoreError, OSError) as error:
-            return mox_queue.Attempt(mox_queue.Result.LATER, f"451 4.3.0 could not store the message now: {error}", "4.3.0")
+            return mox_queue.Attempt(
+                mox_queue.Result.LATER, f"451 4.3.0 could not store the message now: {error}", "4.3.0"
+            )
         return mox_queue.Attempt(mox_queue.Result.DELIVERED, f"250 2.0.0 {id_text(number)}", "2.0.0")
 
 
@@ -96,7 +105,11 @@ class Outgoing:
         outgoing = config.static.outgoing
         self._local = LocalCourier(app)
         self._direct = Direct(
-            hostname=config.static.hostname, resolver=app.resolver, clock=self.clock, random=app.random, port=outgoing.port
+            hostname=config.static.hostname,
+            resolver=app.resolver,
+            clock=self.clock,
+            random=app.random,
+            port=outgoing.port,
         )
         self.queue = mox_queue.Queue(
             rows,
@@ -143,7 +156,9 @@ class Outgoing:
                 return self._app.keys[path]
             raise
 
-    def sign(self, sender: mox_message.From, added: bytes, content: mox_message.Content, now: float) -> tuple[str, bytes]:
+    def sign(
+        self, sender: mox_message.From, added: bytes, content: mox_message.Content, now: float
+    ) -> tuple[str, bytes]:
         """(by whom or why not, the DKIM-Signature fields) for a message with `added` in front."""
         address = sender.address or (sender.all[0] if sender.all else None)
         domain = str(address.domain) if address is not None else ""
@@ -184,7 +199,11 @@ class Outgoing:
         await self.queue.add(message)
 
     def _courier(self, domain: str) -> mox_queue.Courier:
-        if self._app.options.all_local or self._app.directory.serves(domain) or domain == self._app.config.static.hostname:
+        if (
+            self._app.options.all_local
+            or self._app.directory.serves(domain)
+            or domain == self._app.config.static.hostname
+        ):
             return self._local
         return self._direct
 

@@ -193,7 +193,12 @@ class Submission:
         steps = [
             Step("login", "accept", f"account {self._account} by {self._mechanism}", "RFC 4954"),
             Step("send as", "accept", f"{sender.all[0]} leads to {self._account}", "RFC 6409 6.1"),
-            Step("complete", "done", f"{added.count(b':') and added.decode('ascii', 'replace').strip() or 'nothing was missing'}", "RFC 6409 8"),
+            Step(
+                "complete",
+                "done",
+                f"{(added.count(b':') and added.decode('ascii', 'replace').strip()) or 'nothing was missing'}",
+                "RFC 6409 8",
+            ),
             Step("DKIM", "signed" if signature else "not signed", signed_by, "RFC 6376 5"),
             Step("queue", "accept", f"{len(tx.recipients)} recipients"),
         ]

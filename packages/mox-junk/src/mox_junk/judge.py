@@ -90,7 +90,9 @@ def _policy(signals: Signals, steps: list[Step]) -> Judgement | None:
     because = f"DMARC {signals.dmarc}, the domain asks for {signals.dmarc_disposition}"
     if signals.dmarc == "fail" and signals.dmarc_disposition == "reject":
         steps.append(Step("DMARC policy", "refuse", because, "RFC 9989 5.4"))
-        public = f"{signals.from_domain or 'the From domain'} asks that mail it does not authenticate be refused (DMARC)"
+        public = (
+            f"{signals.from_domain or 'the From domain'} asks that mail it does not authenticate be refused (DMARC)"
+        )
         return Judgement(Kind.REFUSE, "DMARC policy reject", tuple(steps), public, "5.7.26")
     if signals.dmarc == "fail" and signals.dmarc_disposition == "quarantine":
         steps.append(Step("DMARC policy", "junk", because, "RFC 9989 5.4"))
@@ -102,9 +104,13 @@ def _policy(signals: Signals, steps: list[Step]) -> Judgement | None:
 def _spf_alone(signals: Signals, steps: list[Step]) -> Judgement | None:
     """A sender that its own domain disowns, when nothing else speaks for the message."""
     if signals.spf == "fail" and signals.dmarc != "pass" and not signals.dkim_domains:
-        steps.append(Step("SPF alone", "junk", "SPF fail, no DKIM signature passes, DMARC does not pass", "RFC 7208 8.4"))
+        steps.append(
+            Step("SPF alone", "junk", "SPF fail, no DKIM signature passes, DMARC does not pass", "RFC 7208 8.4")
+        )
         return Judgement(Kind.JUNK, "SPF fail and nothing speaks for it", tuple(steps))
-    steps.append(Step("SPF alone", "go on", f"SPF {signals.spf}, {len(signals.dkim_domains)} signatures pass", "RFC 7208 8"))
+    steps.append(
+        Step("SPF alone", "go on", f"SPF {signals.spf}, {len(signals.dkim_domains)} signatures pass", "RFC 7208 8")
+    )
     return None
 
 

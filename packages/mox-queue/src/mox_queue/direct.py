@@ -48,7 +48,9 @@ class Direct:
         steps: list[dict[str, Any]] = []
         hosts = await self._hosts(batch.domain)
         shown = ", ".join(hosts.names) or hosts.refusal
-        steps.append({"what": f"MX of {batch.domain}", "outcome": shown, "authentic": hosts.authentic, "rule": "RFC 5321 5.1"})
+        steps.append(
+            {"what": f"MX of {batch.domain}", "outcome": shown, "authentic": hosts.authentic, "rule": "RFC 5321 5.1"}
+        )
         if not hosts.names:
             result = Result.LATER if hosts.temporary else Result.FAILED
             return self._all(batch, Attempt(result, hosts.refusal, hosts.status, "", tuple(steps)))

@@ -38,7 +38,9 @@ class Settled:
     notice: str  # "", "failed", "delayed"
 
 
-def settle(attempt: Attempt, *, attempts: int, arrived: float, now: float, warned: bool, schedule: Schedule, drawn: float) -> Settled:
+def settle(
+    attempt: Attempt, *, attempts: int, arrived: float, now: float, warned: bool, schedule: Schedule, drawn: float
+) -> Settled:
     """The next state of a recipient.  `attempts` counts this one."""
     if attempt.result is Result.DELIVERED:
         return Settled("delivered", None, "")

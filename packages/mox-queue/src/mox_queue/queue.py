@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
-from mox_message.dsn import Action, Notice, RecipientStatus, compose
 from mox_message import Content, Fields
+from mox_message.dsn import Action, Notice, RecipientStatus, compose
 from mox_queue.courier import Batch, Courier
 from mox_queue.outcome import Attempt, Result, Settled, settle
 from mox_queue.rows import SMALL, Due, NewMessage, Rows
@@ -122,7 +122,9 @@ class Queue:
 
     def _start_due(self, now: float) -> None:
         due = [one for one in self.rows.due(now) if one.domain not in self._busy]
-        for domain, group in groupby(sorted(due, key=lambda one: (one.domain, one.message)), key=lambda one: one.domain):
+        for domain, group in groupby(
+            sorted(due, key=lambda one: (one.domain, one.message)), key=lambda one: one.domain
+        ):
             if len(self._busy) >= DOMAINS or self._stopping:
                 return
             task = asyncio.get_running_loop().create_task(self._domain(domain, list(group)))
@@ -176,7 +178,13 @@ class Queue:
             )  # fmt: skip
             settled.append((one, attempt, after))
             log.info(
-                "attempt", extra={"recipient": one.address, "state": after.state, "reply": attempt.text[:200], "number": one.attempts + 1}
+                "attempt",
+                extra={
+                    "recipient": one.address,
+                    "state": after.state,
+                    "reply": attempt.text[:200],
+                    "number": one.attempts + 1,
+                },
             )
         notices = self._notices(settled, content, now)
         await self.rows.settle(settled, now, notices)
@@ -186,7 +194,9 @@ class Queue:
 
     # -- notices
 
-    def _notices(self, settled: Sequence[tuple[Due, Attempt, Settled]], content: Content, now: float) -> list[NewMessage]:
+    def _notices(
+        self, settled: Sequence[tuple[Due, Attempt, Settled]], content: Content, now: float
+    ) -> list[NewMessage]:
         sender = settled[0][0].sender
         if not sender:  # RFC 5321 6.1: never a notice about a notice
             return []
@@ -216,9 +226,13 @@ class Queue:
             )
             for due, attempt, _ in chosen
         )
-        notice = Notice(self._hostname, sender, self._text(action, chosen), statuses, first.arrived, smtputf8=first.smtputf8)
+        notice = Notice(
+            self._hostname, sender, self._text(action, chosen), statuses, first.arrived, smtputf8=first.smtputf8
+        )
         boundary = f"notice-{number:x}"
-        data = compose(notice, header[:end], message_id=f"{number:x}.notice@{self._hostname}", boundary=boundary, now=now)
+        data = compose(
+            notice, header[:end], message_id=f"{number:x}.notice@{self._hostname}", boundary=boundary, now=now
+        )
         # RFC 3464 2: the null reverse-path, so that nothing comes back.
         return NewMessage(
             number, "", ((sender, self._domain_of(sender)),), Content.of(data), now, prefix=self._prefix_for(number, data),

@@ -198,9 +198,7 @@ class Rows:
 
     def due(self, now: float, most: int = 500) -> list[Due]:
         """Recipients to be tried now and not under way, oldest first."""
-        rows = self.database.connection.execute(
-            _DUE + "AND r.started IS NULL ORDER BY r.next LIMIT ?", (now, most)
-        )
+        rows = self.database.connection.execute(_DUE + "AND r.started IS NULL ORDER BY r.next LIMIT ?", (now, most))
         return [Due(*row[:5], bool(row[5]), *row[6:9], bool(row[9]), bool(row[10])) for row in rows]
 
     def next_time(self) -> float | None:
@@ -216,14 +214,20 @@ class Rows:
 
         def run(db: Connection) -> None:
             for due in recipients:
-                db.execute("UPDATE recipient SET started=?,attempts=attempts+1,next=? WHERE id=?", (now, not_before, due.recipient))
                 db.execute(
-                    "INSERT INTO attempt(recipient,number,started) VALUES(?,?,?)", (due.recipient, due.attempts + 1, now)
+                    "UPDATE recipient SET started=?,attempts=attempts+1,next=? WHERE id=?",
+                    (now, not_before, due.recipient),
+                )
+                db.execute(
+                    "INSERT INTO attempt(recipient,number,started) VALUES(?,?,?)",
+                    (due.recipient, due.attempts + 1, now),
                 )
 
         return self.database.commit(run)
 
-    def settle(self, outcomes: Iterable[tuple[Due, Attempt, Settled]], now: float, notices: Sequence[NewMessage] = ()) -> Future[None]:
+    def settle(
+        self, outcomes: Iterable[tuple[Due, Attempt, Settled]], now: float, notices: Sequence[NewMessage] = ()
+    ) -> Future[None]:
         """Notes what became of an attempt, and queues the notices about it, in one transaction."""
         listed = list(outcomes)
 
@@ -272,7 +276,9 @@ class Rows:
                 )
             ]
             for message in done:
-                db.execute("DELETE FROM attempt WHERE recipient IN (SELECT id FROM recipient WHERE message=?)", (message,))
+                db.execute(
+                    "DELETE FROM attempt WHERE recipient IN (SELECT id FROM recipient WHERE message=?)", (message,)
+                )
                 db.execute("DELETE FROM recipient WHERE message=?", (message,))
                 db.execute("DELETE FROM message WHERE id=?", (message,))
             return done
@@ -303,7 +309,9 @@ class Rows:
         )
         return [Listed(*row) for row in rows]
 
-    def change_now(self, recipients: Sequence[int], *, state: str | None, next: float | None, expected: Sequence[str]) -> int:
+    def change_now(
+        self, recipients: Sequence[int], *, state: str | None, next: float | None, expected: Sequence[str]
+    ) -> int:
         """Sets state or time of those that are in an `expected` state, durably, blocking; how many."""
         count = 0
         marks = ",".join("?" * len(expected))
@@ -345,7 +353,10 @@ def insert(db: Connection, message: NewMessage, small: bytes | None) -> None:
     )  # fmt: skip
     db.executemany(
         "INSERT INTO recipient(message,address,domain,next) VALUES(?,?,?,?)",
-        [(message.id, address, domain, max(message.arrived, message.not_before)) for address, domain in message.recipients],
+        [
+            (message.id, address, domain, max(message.arrived, message.not_before))
+            for address, domain in message.recipients
+        ],
     )
 
 

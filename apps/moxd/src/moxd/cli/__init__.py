@@ -16,7 +16,9 @@ OK, FAILED, USAGE, UNAVAILABLE, SOFTWARE, NO_PERMISSION, BAD_CONFIG = 0, 1, 2, 6
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="moxd", description="A complete, secure, modern mail server for your own domain.")
+    top = argparse.ArgumentParser(
+        prog="moxd", description="A complete, secure, modern mail server for your own domain."
+    )
     top.add_argument("--version", action="version", version=f"moxd {_version()}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for family in (serve, config, account, message, queue):

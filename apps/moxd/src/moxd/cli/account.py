@@ -120,5 +120,7 @@ def _list(options: argparse.Namespace) -> int:
         return 0
     for row in rows:
         note = "" if row["password"] else "   (no password yet: moxd account password)"
-        print(f"{row['account']:<20} {row['messages']:>8} messages {row['bytes']:>12} bytes  {', '.join(row['addresses'])}{note}")
+        print(
+            f"{row['account']:<20} {row['messages']:>8} messages {row['bytes']:>12} bytes  {', '.join(row['addresses'])}{note}"
+        )
     return 0

@@ -13,8 +13,20 @@ if TYPE_CHECKING:
 
 def data_option(parser: ArgumentParser) -> None:
     """Where the data are: of a configuration, or of localserve."""
-    parser.add_argument("--config", metavar="DIR", type=Path, default=None, help="folder with moxd.toml (default: $MOXD_CONFIG, else /etc/moxd if it is there)")
-    parser.add_argument("--data", metavar="DIR", type=Path, default=None, help="data folder of localserve (default when there is no configuration)")
+    parser.add_argument(
+        "--config",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help="folder with moxd.toml (default: $MOXD_CONFIG, else /etc/moxd if it is there)",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help="data folder of localserve (default when there is no configuration)",
+    )
 
 
 def data_folder(options: argparse.Namespace) -> Path:
@@ -59,7 +71,9 @@ def _explain(options: argparse.Namespace) -> int:
         raise StartError(str(error)) from None
     record = find(data_folder(options), number, options.id)
     if record is None:
-        raise StartError(f"no message {options.id}: nothing delivered, queued or refused has this id (refusals are kept for two weeks)")
+        raise StartError(
+            f"no message {options.id}: nothing delivered, queued or refused has this id (refusals are kept for two weeks)"
+        )
     print(json.dumps(record, indent=2, ensure_ascii=False) if options.json else explain(record))
     return 0
 

@@ -24,7 +24,12 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     listing.add_argument("--json", action="store_true")
     data_option(listing)
     listing.set_defaults(run=_list)
-    for name, help_ in (("kick", "try now"), ("hold", "do not try until released"), ("release", "let held mail go"), ("drop", "forget without telling the sender")):
+    for name, help_ in (
+        ("kick", "try now"),
+        ("hold", "do not try until released"),
+        ("release", "let held mail go"),
+        ("drop", "forget without telling the sender"),
+    ):
         action = actions.add_parser(name, help=help_)
         action.add_argument("recipient", type=int, nargs="+", help="numbers in the first column of `moxd queue list`")
         data_option(action)
@@ -55,12 +60,19 @@ def _list(options: argparse.Namespace) -> int:
         from moxd.decision import id_text
 
         fields = ("recipient", "sender", "address", "domain", "state", "attempts", "next", "last", "arrived", "size")
-        print(json.dumps([{"message": id_text(row.message), **{name: getattr(row, name) for name in fields}} for row in listed], indent=2))
+        print(
+            json.dumps(
+                [{"message": id_text(row.message), **{name: getattr(row, name) for name in fields}} for row in listed],
+                indent=2,
+            )
+        )
         return 0
     if not listed:
         print("nothing waits")
     for row in listed:
-        print(f"{row.recipient:>6}  {row.state:<8} {row.attempts:>3} attempts  next {_when(row.next)}  <{row.sender}> -> <{row.address}>  {row.last[:120]}")
+        print(
+            f"{row.recipient:>6}  {row.state:<8} {row.attempts:>3} attempts  next {_when(row.next)}  <{row.sender}> -> <{row.address}>  {row.last[:120]}"
+        )
     return 0
 
 
@@ -85,7 +97,12 @@ def _change(options: argparse.Namespace) -> int:
         "drop": ("dropped", ("waiting", "held")),
     }[options.action]
     try:
-        count = rows.change_now(options.recipient, state=state, next=None if options.action in ("hold", "drop") else time.time(), expected=expected)
+        count = rows.change_now(
+            options.recipient,
+            state=state,
+            next=None if options.action in ("hold", "drop") else time.time(),
+            expected=expected,
+        )
     finally:
         rows.database.close()
     neighbours = Neighbours(data / "run")
@@ -101,9 +118,15 @@ def _schedule(options: argparse.Namespace) -> int:
     schedule = mox_queue.Schedule()
     plan = list(schedule.plan())
     if options.json:
-        print(json.dumps({"attempts_seconds": plan, "warn_after": schedule.warn_after, "give_up_after": schedule.give_up_after}))
+        print(
+            json.dumps(
+                {"attempts_seconds": plan, "warn_after": schedule.warn_after, "give_up_after": schedule.give_up_after}
+            )
+        )
         return 0
     for number, at in enumerate(plan, 1):
         print(f"attempt {number:>3}  {at / 3600:8.2f} h after the message came")
-    print(f"the sender hears of a delay after {schedule.warn_after / 3600:g} h, and of the failure after {schedule.give_up_after / 3600:g} h")
+    print(
+        f"the sender hears of a delay after {schedule.warn_after / 3600:g} h, and of the failure after {schedule.give_up_after / 3600:g} h"
+    )
     return 0

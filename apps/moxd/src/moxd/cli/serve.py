@@ -47,11 +47,33 @@ def disk_sentence(error: OSError | sqlite3.Error, folder: Path) -> str:
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Adds the commands to the parser."""
     serve = commands.add_parser("serve", help="run the mail server from a configuration", description=_serve.__doc__)
-    serve.add_argument("--config", metavar="DIR", type=Path, default=Path(os.environ.get("MOXD_CONFIG", "/etc/moxd")), help="folder with moxd.toml and domains.toml (default: $MOXD_CONFIG, else /etc/moxd)")
+    serve.add_argument(
+        "--config",
+        metavar="DIR",
+        type=Path,
+        default=Path(os.environ.get("MOXD_CONFIG", "/etc/moxd")),
+        help="folder with moxd.toml and domains.toml (default: $MOXD_CONFIG, else /etc/moxd)",
+    )
     serve.set_defaults(run=_serve)
-    local = commands.add_parser("localserve", help="run a mail server on this machine only, for trying and developing", description=_localserve.__doc__)
-    local.add_argument("--data", metavar="DIR", type=Path, default=None, help="where mail and keys are kept (default: $MOXD_DATA, else your data folder)")
-    local.add_argument("--ports-from", metavar="N", type=int, default=1000, help="added to each standard port (default 1000: SMTP 1025, IMAP 1143, …)")
+    local = commands.add_parser(
+        "localserve",
+        help="run a mail server on this machine only, for trying and developing",
+        description=_localserve.__doc__,
+    )
+    local.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help="where mail and keys are kept (default: $MOXD_DATA, else your data folder)",
+    )
+    local.add_argument(
+        "--ports-from",
+        metavar="N",
+        type=int,
+        default=1000,
+        help="added to each standard port (default 1000: SMTP 1025, IMAP 1143, …)",
+    )
     local.add_argument("--workers", metavar="N", type=int, default=1, help="processes that serve (default 1)")
     local.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="warning")
     local.set_defaults(run=_localserve)
@@ -73,7 +95,9 @@ def _serve(options: argparse.Namespace) -> int:
         raise StartError(str(error)) from None
     except mox_store.StoreError as error:
         cause = error.__cause__
-        raise StartError(disk_sentence(cause, config.data) if isinstance(cause, OSError | sqlite3.Error) else str(error)) from error
+        raise StartError(
+            disk_sentence(cause, config.data) if isinstance(cause, OSError | sqlite3.Error) else str(error)
+        ) from error
     except (OSError, sqlite3.OperationalError) as error:
         raise StartError(disk_sentence(error, config.data)) from error
 
@@ -90,6 +114,8 @@ def _localserve(options: argparse.Namespace) -> int:
         return localserve.run(folder, options.ports_from, options.workers, options.log_level)
     except mox_store.StoreError as error:
         cause = error.__cause__
-        raise StartError(disk_sentence(cause, folder) if isinstance(cause, OSError | sqlite3.Error) else str(error)) from error
+        raise StartError(
+            disk_sentence(cause, folder) if isinstance(cause, OSError | sqlite3.Error) else str(error)
+        ) from error
     except (OSError, sqlite3.OperationalError) as error:
         raise StartError(disk_sentence(error, folder)) from error

@@ -1,9 +1,9 @@
 """What an administrator may say, and what is wrong with what was said.
 
-    values.py   the settings of moxd.toml (static) and domains.toml (reloaded), as frozen values
-    places.py   which line of a TOML file a setting stands in
-    read.py     two files -> Config, or every problem at once, each with its place and what to do
-    check.py    what no single setting can know: addresses twice, unknown domains, missing files"""
+values.py   the settings of moxd.toml (static) and domains.toml (reloaded), as frozen values
+places.py   which line of a TOML file a setting stands in
+read.py     two files -> Config, or every problem at once, each with its place and what to do
+check.py    what no single setting can know: addresses twice, unknown domains, missing files"""
 
 from moxd.config.read import ConfigError, Problem, read_config, read_domains
 from moxd.config.values import (

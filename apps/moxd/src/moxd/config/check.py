@@ -58,7 +58,9 @@ def _address_problem(text: str, domains: Domains) -> str | None:
     if settings is None:
         return f"{text!r}: there is no [domains.{domain.ascii!r}]; add it, or correct the address"
     if settings.separator and settings.separator in localpart:
-        return f"{text!r} contains the separator {settings.separator!r}; such addresses already reach the part before it"
+        return (
+            f"{text!r} contains the separator {settings.separator!r}; such addresses already reach the part before it"
+        )
     return None
 
 
@@ -74,7 +76,10 @@ def domains_problems(folder: Path, domains: Domains) -> Iterator[Found]:
     """Problems within `domains.toml`: names, addresses, keys."""
     for name, domain in domains.domains.items():
         if domain.separator and domain.separator not in _SEPARATORS:
-            yield ("domains", name, "separator"), f"{domain.separator!r} cannot separate; use one of {' '.join(sorted(_SEPARATORS))} or \"\""
+            yield (
+                ("domains", name, "separator"),
+                f'{domain.separator!r} cannot separate; use one of {" ".join(sorted(_SEPARATORS))} or ""',
+            )
         for selector, settings in domain.dkim.selectors.items():
             yield from _readable(folder, ("domains", name, "dkim", "selectors", selector, "key"), settings.key)
     owners: dict[str, str] = {}
@@ -88,7 +93,10 @@ def domains_problems(folder: Path, domains: Domains) -> Iterator[Found]:
                 continue
             owner = owners.setdefault(canonical(text, domains), name)
             if owner != name:
-                yield (*at, "addresses"), f"{text!r} already belongs to account {owner!r}; an address leads to one account"
+                yield (
+                    (*at, "addresses"),
+                    f"{text!r} already belongs to account {owner!r}; an address leads to one account",
+                )
 
 
 def joint_problems(static: Static, domains: Domains) -> Iterator[Found]:

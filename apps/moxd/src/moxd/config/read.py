@@ -69,9 +69,15 @@ class _File:
         try:
             text = path.read_bytes().decode()
         except UnicodeDecodeError as error:
-            raise ConfigError([Problem(path, None, "", f"not UTF-8 text (byte {error.start}); save it as UTF-8")]) from None
+            raise ConfigError(
+                [Problem(path, None, "", f"not UTF-8 text (byte {error.start}); save it as UTF-8")]
+            ) from None
         except OSError as error:
-            hint = "create it or name another folder with --config" if isinstance(error, FileNotFoundError) else "make it readable"
+            hint = (
+                "create it or name another folder with --config"
+                if isinstance(error, FileNotFoundError)
+                else "make it readable"
+            )
             raise ConfigError([Problem(path, None, "", f"cannot be read ({error.strerror}); {hint}")]) from None
         try:
             return cls(path, tomllib.loads(text), lines(text))
