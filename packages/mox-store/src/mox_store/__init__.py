@@ -14,7 +14,8 @@ Not here: protocols, passwords (verifiers are opaque texts), what a message mean
 from mox_store.account import Account, Store
 from mox_store.blobs import BLOB_LIMIT
 from mox_store.changes import Change, Kind
-from mox_store.database import Database, StoreError, Syncer
+from mox_store.database import Database
+from mox_store.disk import StoreError, Syncer
 from mox_store.mailbox import Mailbox, MailboxError
 from mox_store.message import FORMAT, Added, Flag, NewMessage, Row, Staged, Traits
 from mox_store.transaction import Flagged, Transaction

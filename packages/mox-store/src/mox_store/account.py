@@ -17,7 +17,8 @@ from typing import TypeVar
 from mox_message import Content
 from mox_store.blobs import Segments
 from mox_store.changes import Change, Kind, from_text, ranges
-from mox_store.database import Connection, Database, Durability, Loop, StoreError, Syncer
+from mox_store.database import Connection, Database, Durability
+from mox_store.disk import Loop, StoreError, Syncer
 from mox_store.mailbox import INITIAL, Mailbox
 from mox_store.message import Row, Staged
 from mox_store.transaction import Transaction, read_mailbox, read_mailboxes

@@ -185,8 +185,7 @@ class Transaction:
         if unchanged_since is not None:
             modified = tuple(entry[0] for entry in entries if entry[3] > unchanged_since)
             entries = [entry for entry in entries if entry[3] <= unchanged_since]
-        after = {"add": lambda had: had | bits, "remove": lambda had: had & ~bits, "replace": lambda had: bits}[action]
-        turned = [(uid, had, after(had)) for uid, had, _, _, _ in entries if after(had) != had]
+        turned = [(uid, had, now) for uid, had, *_ in entries if (now := _flagged(action, had, bits)) != had]
         if not turned:
             return Flagged((), modified, mailbox.modseq)
         modseq = self._modseq()
@@ -375,6 +374,12 @@ class Transaction:
     def set_credential(self, kind: str, value: str) -> None:
         """Keeps a verifier (opaque), replacing an older one of that kind."""
         self._db.execute("INSERT OR REPLACE INTO credential VALUES(?,?)", (kind, value))
+
+
+def _flagged(action: FlagAction, had: int, bits: int) -> int:
+    if action == "add":
+        return had | bits
+    return had & ~bits if action == "remove" else bits
 
 
 def _glob(name: str) -> str:
