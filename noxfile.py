@@ -23,7 +23,7 @@ TOOLS_WANTED = ("nox>=2025.2", "uv>=0.9")
 
 def bootstrap(arguments: list[str]) -> int:
     """Makes .nox/.tools with nox and uv if it is not there, and runs nox from it."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 whoever runs this file may have any Python
         print(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}", file=sys.stderr)
         return 2
     nox_program = TOOLS / "bin" / "nox"
@@ -67,8 +67,8 @@ nox.options.sessions = ["tests"]
 PYTHON_DIRS = ("packages", "apps", "tests", "fuzz", "bench", "noxfile.py")
 # Debian's names of the real programs that the tests talk to, and a program that tells whether they are there.
 PEERS = {
-    "knot": "knotd", "knot-dnsutils": "keymgr", "unbound": "unbound", "swaks": "swaks", "msmtp": "msmtp", "postfix": "postfix",
-    "isync": "mbsync", "neomutt": "neomutt", "curl": "curl", "strace": "strace", "iproute2": "ip",
+    "knot": "knotd", "knot-dnsutils": "keymgr", "unbound": "unbound", "swaks": "swaks", "msmtp": "msmtp",
+    "postfix": "postfix", "isync": "mbsync", "neomutt": "neomutt", "curl": "curl", "strace": "strace", "iproute2": "ip",
 }  # fmt: skip
 PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
 

@@ -201,8 +201,8 @@ def main() -> int:
                 for subject in found:
                     before = cpu_seconds(subject.pids())
                     seconds = load(
-                        subject.address, subject.port, message, count=options.messages, sessions=sessions, sender="a@sender.test",
-                        recipient=subject.recipient,
+                        subject.address, subject.port, message, count=options.messages, sessions=sessions,
+                        sender="a@sender.test", recipient=subject.recipient,
                     )  # fmt: skip
                     # Postfix delivers after its 250; what it still does is its work too.
                     time.sleep(1.5 if subject.name == "Postfix" else 0.1)
@@ -221,7 +221,8 @@ def main() -> int:
                         }
                     )
                     print(
-                        f"{sessions:>3} sessions  {subject.name:<18} {rate:>8.0f} msg/s  {cpu:>6.2f} ms CPU  {flushed:>5.2f} flushes/msg",
+                        f"{sessions:>3} sessions  {subject.name:<18} {rate:>8.0f} msg/s  {cpu:>6.2f} ms CPU"
+                        f"  {flushed:>5.2f} flushes/msg",
                         flush=True,
                     )
             big = folder / "big"
@@ -230,9 +231,8 @@ def main() -> int:
                 for _ in range(95 * 1024):
                     file.write(b"x" * 76 + b"\n" + b"y" * 946 + b"\n")
             load("127.0.0.1", found[0].port, big, count=1, sessions=1, sender="a@sender.test", recipient="you@mox.test")
-            print(
-                f"peak memory of moxd after a message of {big.stat().st_size >> 20} MB: {peak_mb(found[0].pids()):.0f} MB"
-            )
+            megabytes, peak = big.stat().st_size >> 20, peak_mb(found[0].pids())
+            print(f"peak memory of moxd after a message of {megabytes} MB: {peak:.0f} MB")
     for sessions in SESSIONS:
         of = {row["server"]: row for row in rows if row["sessions"] == sessions}
         for name in ("moxd, 1 worker", "moxd, 2 workers"):

@@ -83,6 +83,11 @@ WRONG = {
         DOMAINS.replace('"you@example.org"', '"a+b@example.org"'),
         "domains.toml:4: accounts.you.addresses: 'a+b@example.org' contains the separator '+'; such addresses already reach the part before it",
     ),
+    "address of an IP literal": (
+        STATIC,
+        DOMAINS.replace('"you@example.org"', '"you@[192.0.2.1]"'),
+        "'you@[192.0.2.1]' names an IP address; accounts have addresses of the domains in this file",
+    ),
     "account name": (
         STATIC,
         DOMAINS.replace("accounts.you", "accounts.'../x'"),

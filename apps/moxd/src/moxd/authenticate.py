@@ -126,7 +126,7 @@ async def authenticate(
         plans = await asyncio.to_thread(_hashed, content, now)
     else:
         plans = mox_dkim.plan_verify(content, fields, now=now)
-    traced = await mox_dns.run_together([*lookups, *plans], resolver)
+    traced: list[mox_dns.Traced[Any]] = await mox_dns.run_together([*lookups, *plans], resolver)
     spf: mox_spf.Result = traced[0].value
     dkim = tuple(found.value for found in traced[len(lookups) :])
     questions = [step for found in traced for step in found.steps]

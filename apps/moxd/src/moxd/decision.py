@@ -101,10 +101,9 @@ def explain(record: Mapping[str, Any]) -> str:
     for number, step in enumerate(record["steps"], 1):
         because = f": {step['because']}" if step.get("because") else ""
         rule = f"   [{step['rule']}]" if step.get("rule") else ""
-        numbers = "".join(f" {name}={value}" for name, value in step.get("numbers", {}).items())
-        lines.append(
-            f"  {number}. {step['what']} -> {step['outcome']}{because}{numbers and ' ('}{numbers.strip()}{numbers and ')'}{rule}"
-        )
+        numbers = " ".join(f"{name}={value}" for name, value in step.get("numbers", {}).items())
+        shown = f" ({numbers})" if numbers else ""
+        lines.append(f"  {number}. {step['what']} -> {step['outcome']}{because}{shown}{rule}")
     if record.get("questions"):
         lines += ["", "what DNS answered"]
         lines += [

@@ -49,7 +49,8 @@ class _Mapped:
 
     def add_done_callback(self, callback: Callable[[Any], object], /) -> object:
         """mox_imap.Pending"""
-        return self._future.add_done_callback(callback)
+        self._future.add_done_callback(callback)
+        return None
 
 
 class _Mailbox:
@@ -169,8 +170,8 @@ def _row(row: mox_store.Row) -> mox_imap.Row:
 
 def _info(mailbox: mox_store.Mailbox) -> mox_imap.MailboxInfo:
     return mox_imap.MailboxInfo(
-        mailbox.name, mailbox.uidvalidity, mailbox.uidnext, mailbox.total, mailbox.unseen, mailbox.deleted, mailbox.size,
-        mailbox.special, mailbox.subscribed,
+        mailbox.name, mailbox.uidvalidity, mailbox.uidnext, mailbox.total, mailbox.unseen, mailbox.deleted,
+        mailbox.size, mailbox.special, mailbox.subscribed,
     )  # fmt: skip
 
 

@@ -89,7 +89,7 @@ class Incoming:
         """mox_smtp.aio.Handler"""
         match event:
             case Chunk(data):
-                return self._chunk(data)
+                self._chunk(data)
             case MessageEnd():
                 return self._message()
             case RcptTo():

@@ -115,9 +115,12 @@ moxd localserve: a mail server for this machine, data in {config.folder}
 account:  {ADDRESS}
 password: {secret}
 
-SMTP {listener.smtp}   submission {listener.submission} (STARTTLS), {listener.submissions} (TLS)   IMAP {listener.imap} (STARTTLS), {listener.imaps} (TLS)
+SMTP {listener.smtp}   \
+submission {listener.submission} (STARTTLS), {listener.submissions} (TLS)   \
+IMAP {listener.imap} (STARTTLS), {listener.imaps} (TLS)
 
-send one:     swaks --server localhost:{listener.submission} -tls --auth PLAIN --auth-user {ADDRESS} --auth-password {secret} --from {ADDRESS} --to {ADDRESS}
+send one:     swaks --server localhost:{listener.submission} -tls --auth PLAIN --auth-user {ADDRESS} \
+--auth-password {secret} --from {ADDRESS} --to {ADDRESS}
 read one:     curl --cacert {ca} --user {ADDRESS}:{secret} 'imaps://localhost:{listener.imaps}/Inbox;MAILINDEX=*'
 trust the CA: {ca}
 

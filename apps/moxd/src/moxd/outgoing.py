@@ -20,6 +20,7 @@ from mox_message.compose import date_text
 from mox_queue.direct import Direct
 from moxd import deliver, magic
 from moxd.decision import RANDOM_BITS, Decision, Step, id_text, new_id
+from moxd.deliver import Parcel
 from moxd.tls.dkim_keys import DkimKey, KeyFileError, load
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class LocalCourier:
         what = deliver.parcel(batch.content, part, self._app.outgoing.clock())
         return {recipient: await self._one(batch, recipient, what) for recipient in batch.recipients}
 
-    async def _one(self, batch: mox_queue.Batch, recipient: str, what: deliver.Parcel) -> mox_queue.Attempt:
+    async def _one(self, batch: mox_queue.Batch, recipient: str, what: Parcel) -> mox_queue.Attempt:
         app = self._app
         address = mox_message.Address.parse(recipient)
         if app.options.magic and (trouble := magic.trouble(address.localpart)) is not None:
@@ -76,7 +77,8 @@ class LocalCourier:
         decision = Decision(number, now, "deliver", f"delivered to {found.account}, {found.mailbox}", inputs, [step])
         prefix = (
             f"Delivered-To: {recipient}\r\nReturn-Path: <{batch.sender}>\r\n"
-            f"Received: by {app.config.static.hostname} with local id {id_text(number)}\r\n\tfor <{recipient}>; {date_text(now)}\r\n"
+            f"Received: by {app.config.static.hostname} with local id {id_text(number)}\r\n"
+            f"\tfor <{recipient}>; {date_text(now)}\r\n"
         ).encode("utf-8", "replace")
         try:
             account = app.store.open(found.account)
@@ -193,8 +195,8 @@ class Outgoing:
         """Queues a message of an account; returns when it is on disk.  Raises StoreError, OSError."""
         unique = dict.fromkeys(recipients)
         message = mox_queue.NewMessage(
-            number, sender, tuple((address, domain_of(address)) for address in unique), content, self.clock(), prefix=prefix,
-            account=account, smtputf8=smtputf8, eightbit=True, record=decision.to_json(),
+            number, sender, tuple((address, domain_of(address)) for address in unique), content, self.clock(),
+            prefix=prefix, account=account, smtputf8=smtputf8, eightbit=True, record=decision.to_json(),
         )  # fmt: skip
         await self.queue.add(message)
 

@@ -37,9 +37,15 @@ class Bound:
 
 def _advice(error: OSError, address: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} of {address} is in use by another program; stop that one (`ss -ltnp` names it) or configure another port"
+        return (
+            f"port {port} of {address} is in use by another program; "
+            "stop that one (`ss -ltnp` names it) or configure another port"
+        )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"no permission for port {port} of {address}; start as root (moxd drops to the configured user) or use a port above 1023"
+        return (
+            f"no permission for port {port} of {address}; "
+            "start as root (moxd drops to the configured user) or use a port above 1023"
+        )
     if error.errno == errno.EADDRNOTAVAIL:
         return f"this machine has no address {address}; correct `addresses` of the listener"
     return f"port {port} of {address} cannot be opened: {error.strerror}"

@@ -32,7 +32,7 @@ class Spool:
             return
         self._chunks.append(chunk)
         if self.size > MEMORY:
-            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)
+            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 closed by close()
             for held in self._chunks:
                 self._file.write(held)
             self._chunks.clear()

@@ -143,14 +143,17 @@ class Submission:
 
     def _rcpt_to(self, path: mox_message.Path) -> Reply | None:
         assert self._tx is not None
-        directory = self._app.directory
-        domain = path.address.domain if path.address is not None else None
-        if path.address is not None and isinstance(domain, mox_dns.Domain) and directory.serves(domain.ascii):
-            if directory.find(path.address.localpart, domain.ascii) is None:
-                # One of ours: no need to find out from a bounce.
-                return Refusal(550, "no such address here", "5.1.1", f"{path} is nobody's")
+        if path.address is not None and self._nobody_here(path.address):
+            # No need to find that out from a bounce.
+            return Refusal(550, "no such address here", "5.1.1", f"{path} is nobody's")
         self._tx.recipients.append(path)
         return None
+
+    def _nobody_here(self, address: mox_message.Address) -> bool:
+        directory, domain = self._app.directory, address.domain
+        if not isinstance(domain, mox_dns.Domain) or not directory.serves(domain.ascii):
+            return False
+        return directory.find(address.localpart, domain.ascii) is None
 
     def _chunk(self, data: bytes) -> None:
         tx = self._tx

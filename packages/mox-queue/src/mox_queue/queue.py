@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 from mox_message import Content, Fields
@@ -129,11 +130,11 @@ class Queue:
                 return
             task = asyncio.get_running_loop().create_task(self._domain(domain, list(group)))
             self._busy[domain] = task
-            task.add_done_callback(lambda _, domain=domain: self._domain_done(domain))
+            task.add_done_callback(partial(self._domain_done, domain))
 
-    def _domain_done(self, domain: str) -> None:
-        task = self._busy.pop(domain, None)
-        if task is not None and not task.cancelled() and task.exception() is not None:
+    def _domain_done(self, domain: str, task: asyncio.Task[None]) -> None:
+        self._busy.pop(domain, None)
+        if not task.cancelled() and task.exception() is not None:
             log.error("deliveries failed", exc_info=task.exception(), extra={"domain": domain})
         self._wake.set()
 
@@ -201,10 +202,11 @@ class Queue:
         if not sender:  # RFC 5321 6.1: never a notice about a notice
             return []
         notices = []
-        for action in ("failed", "delayed"):
+        actions: tuple[Action, ...] = ("failed", "delayed")
+        for action in actions:
             chosen = [row for row in settled if row[2].notice == action]
             if chosen:
-                notices.append(self._notice(sender, action, chosen, content, now))  # type: ignore[arg-type]  # one of the two
+                notices.append(self._notice(sender, action, chosen, content, now))
         return notices
 
     def _notice(
@@ -235,8 +237,8 @@ class Queue:
         )
         # RFC 3464 2: the null reverse-path, so that nothing comes back.
         return NewMessage(
-            number, "", ((sender, self._domain_of(sender)),), Content.of(data), now, prefix=self._prefix_for(number, data),
-            smtputf8=first.smtputf8, eightbit=not data.isascii(),
+            number, "", ((sender, self._domain_of(sender)),), Content.of(data), now,
+            prefix=self._prefix_for(number, data), smtputf8=first.smtputf8, eightbit=not data.isascii(),
         )  # fmt: skip
 
     def _text(self, action: Action, chosen: Sequence[tuple[Due, Attempt, Settled]]) -> str:

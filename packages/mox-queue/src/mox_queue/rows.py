@@ -199,7 +199,13 @@ class Rows:
     def due(self, now: float, most: int = 500) -> list[Due]:
         """Recipients to be tried now and not under way, oldest first."""
         rows = self.database.connection.execute(_DUE + "AND r.started IS NULL ORDER BY r.next LIMIT ?", (now, most))
-        return [Due(*row[:5], bool(row[5]), *row[6:9], bool(row[9]), bool(row[10])) for row in rows]
+        return [
+            Due(
+                recipient, message, address, domain, attempts, bool(warned), sender, account, arrived,
+                bool(utf8), bool(eight),
+            )
+            for recipient, message, address, domain, attempts, warned, sender, account, arrived, utf8, eight in rows
+        ]  # fmt: skip
 
     def next_time(self) -> float | None:
         """When the next recipient is due; None when nothing waits."""
@@ -234,7 +240,8 @@ class Rows:
         def run(db: Connection) -> None:
             for due, attempt, settled in listed:
                 record = json.dumps(
-                    {"result": attempt.result, "text": attempt.text, "status": attempt.status, "remote": attempt.remote, "steps": [dict(s) for s in attempt.steps]},
+                    {"result": attempt.result, "text": attempt.text, "status": attempt.status,
+                     "remote": attempt.remote, "steps": [dict(s) for s in attempt.steps]},
                     default=str, ensure_ascii=False,
                 )  # fmt: skip
                 db.execute(
@@ -301,11 +308,11 @@ class Rows:
 
     def listed(self, state: str | None = None) -> list[Listed]:
         """Recipients, oldest message first; all states, or one."""
-        where = "WHERE r.state=? " if state is not None else "WHERE r.state IN ('waiting','held') "
+        states = ("waiting", "held") if state is None else (state, state)
         rows = self.database.connection.execute(
             "SELECT r.id,r.message,m.sender,r.address,r.domain,r.state,r.attempts,r.next,r.last,m.arrived,m.size "
-            f"FROM recipient r JOIN message m ON m.id=r.message {where}ORDER BY m.arrived,r.id",
-            (state,) if state is not None else (),
+            "FROM recipient r JOIN message m ON m.id=r.message WHERE r.state IN (?,?) ORDER BY m.arrived,r.id",
+            states,
         )
         return [Listed(*row) for row in rows]
 
@@ -314,12 +321,12 @@ class Rows:
     ) -> int:
         """Sets state or time of those that are in an `expected` state, durably, blocking; how many."""
         count = 0
-        marks = ",".join("?" * len(expected))
         with self.database.write() as db:
             for number in recipients:
                 count += db.execute(
-                    f"UPDATE recipient SET state=coalesce(?,state),next=coalesce(?,next) WHERE id=? AND state IN ({marks})",
-                    (state, next, number, *expected),
+                    "UPDATE recipient SET state=coalesce(?,state),next=coalesce(?,next) "
+                    "WHERE id=? AND state IN (SELECT value FROM json_each(?))",
+                    (state, next, number, json.dumps(expected)),
                 ).rowcount
         return count
 

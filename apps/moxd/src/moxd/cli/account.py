@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moxd.cli import config as config_cli
 
@@ -99,7 +99,7 @@ def _list(options: argparse.Namespace) -> int:
 
     config = read_config(options.config)
     store = mox_store.Store(config.data / "accounts", clock=time.time)
-    rows = []
+    rows: list[dict[str, Any]] = []
     try:
         have = set(store.names())
         for name, settings in config.domains.accounts.items():
@@ -120,7 +120,6 @@ def _list(options: argparse.Namespace) -> int:
         return 0
     for row in rows:
         note = "" if row["password"] else "   (no password yet: moxd account password)"
-        print(
-            f"{row['account']:<20} {row['messages']:>8} messages {row['bytes']:>12} bytes  {', '.join(row['addresses'])}{note}"
-        )
+        counts = f"{row['messages']:>8} messages {row['bytes']:>12} bytes"
+        print(f"{row['account']:<20} {counts}  {', '.join(row['addresses'])}{note}")
     return 0

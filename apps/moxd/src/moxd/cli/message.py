@@ -72,7 +72,8 @@ def _explain(options: argparse.Namespace) -> int:
     record = find(data_folder(options), number, options.id)
     if record is None:
         raise StartError(
-            f"no message {options.id}: nothing delivered, queued or refused has this id (refusals are kept for two weeks)"
+            f"no message {options.id}: nothing delivered, queued or refused has this id"
+            " (refusals are kept for two weeks)"
         )
     print(json.dumps(record, indent=2, ensure_ascii=False) if options.json else explain(record))
     return 0

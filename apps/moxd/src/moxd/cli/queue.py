@@ -70,9 +70,8 @@ def _list(options: argparse.Namespace) -> int:
     if not listed:
         print("nothing waits")
     for row in listed:
-        print(
-            f"{row.recipient:>6}  {row.state:<8} {row.attempts:>3} attempts  next {_when(row.next)}  <{row.sender}> -> <{row.address}>  {row.last[:120]}"
-        )
+        tried = f"{row.recipient:>6}  {row.state:<8} {row.attempts:>3} attempts  next {_when(row.next)}"
+        print(f"{tried}  <{row.sender}> -> <{row.address}>  {row.last[:120]}")
     return 0
 
 
@@ -126,7 +125,6 @@ def _schedule(options: argparse.Namespace) -> int:
         return 0
     for number, at in enumerate(plan, 1):
         print(f"attempt {number:>3}  {at / 3600:8.2f} h after the message came")
-    print(
-        f"the sender hears of a delay after {schedule.warn_after / 3600:g} h, and of the failure after {schedule.give_up_after / 3600:g} h"
-    )
+    warned, failed = schedule.warn_after / 3600, schedule.give_up_after / 3600
+    print(f"the sender hears of a delay after {warned:g} h, and of the failure after {failed:g} h")
     return 0

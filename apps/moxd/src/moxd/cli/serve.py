@@ -30,8 +30,8 @@ def status_of(error: Exception) -> int:
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 70)
 
 
-def disk_sentence(error: OSError | sqlite3.Error, folder: Path) -> str:
-    """One sentence for a data folder that cannot be used."""
+def disk_sentence(error: Exception, folder: Path) -> str:
+    """One sentence for a data folder that cannot be used: what OSError, sqlite3.Error or StoreError mean."""
     number = getattr(error, "errno", None)
     if number == errno.ENOSPC or "full" in str(error):
         return f"the disk of {folder} is full; free some space and start again"

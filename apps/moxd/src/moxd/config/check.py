@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import mox_dns
 import mox_message
 from moxd.config.places import KeyPath
 from moxd.config.values import Domain, Domains, Static
@@ -54,6 +55,8 @@ def _address_problem(text: str, domains: Domains) -> str | None:
         domain = mox_message.Address.parse(f"{localpart or 'x'}@{name}").domain
     except ValueError as error:
         return f"{text!r} is not an address: {error}"
+    if isinstance(domain, mox_dns.IpLiteral):
+        return f"{text!r} names an IP address; accounts have addresses of the domains in this file"
     settings = domains.domains.get(domain.ascii)
     if settings is None:
         return f"{text!r}: there is no [domains.{domain.ascii!r}]; add it, or correct the address"
@@ -67,9 +70,9 @@ def _address_problem(text: str, domains: Domains) -> str | None:
 def canonical(text: str, domains: Domains) -> str:
     """The form in which two addresses are the same: A-form domain, case folded unless the domain minds it."""
     localpart, _, name = text.rpartition("@")
-    address = mox_message.Address.parse(f"{localpart or 'x'}@{name}")
-    settings = domains.domains.get(address.domain.ascii, Domain())
-    return f"{localpart if settings.case_sensitive else localpart.lower()}@{address.domain.ascii}"
+    domain = str(mox_message.Address.parse(f"{localpart or 'x'}@{name}").domain)
+    settings = domains.domains.get(domain, Domain())
+    return f"{localpart if settings.case_sensitive else localpart.lower()}@{domain}"
 
 
 def domains_problems(folder: Path, domains: Domains) -> Iterator[Found]:
