@@ -15,6 +15,8 @@ servers.py (resolv.conf), from_dnspython.py.
 
 Not here: a recursive resolver and DNSSEC validation.  Run one (unbound) on this machine, and let it be trusted."""
 
+from typing import TYPE_CHECKING, Any
+
 from mox_dns.domain import Domain, DomainSyntaxError, IpAddress, IpLiteral
 from mox_dns.iprev import IprevResult, IprevStatus
 from mox_dns.iprev import plan_check as plan_iprev
@@ -41,19 +43,21 @@ from mox_dns.lookup import (
     value,
     value_blocking,
 )
-from mox_dns.resolver import (
-    AnyBlockingResolver,
-    AnyResolver,
-    BlockingDnspythonResolver,
-    BlockingResolver,
-    BlockingUdpResolver,
-    DnspythonResolver,
-    Resolver,
-    UdpResolver,
-)
 from mox_dns.scanner import RecordSyntaxError, Scanner
 from mox_dns.taglist import Tag, TagList, TagListSyntaxError
 from mox_dns.zone import Zone, ZoneSyntaxError
+
+if TYPE_CHECKING:
+    from mox_dns.resolver import (
+        AnyBlockingResolver,
+        AnyResolver,
+        BlockingDnspythonResolver,
+        BlockingResolver,
+        BlockingUdpResolver,
+        DnspythonResolver,
+        Resolver,
+        UdpResolver,
+    )
 
 __all__ = [
     "Addresses",
@@ -100,3 +104,29 @@ __all__ = [
     "value",
     "value_blocking",
 ]
+
+# The resolvers bring asyncio and sockets, which take longer to import than all the rest; cores need neither.
+_RESOLVERS = frozenset(
+    {
+        "AnyBlockingResolver",
+        "AnyResolver",
+        "BlockingDnspythonResolver",
+        "BlockingResolver",
+        "BlockingUdpResolver",
+        "DnspythonResolver",
+        "Resolver",
+        "UdpResolver",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RESOLVERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mox_dns import resolver
+
+    return globals().setdefault(name, getattr(resolver, name))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

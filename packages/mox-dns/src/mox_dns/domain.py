@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from unicodedata import bidirectional
-
-import idna
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -28,6 +25,8 @@ class DomainSyntaxError(ValueError):
 
 
 def _to_ascii(text: str) -> str:
+    import idna  # here and below: most names need none of its tables
+
     # Before the tables are asked: their work grows with the text, and no name of this length can be valid.
     if len(text) > MAX_NAME:
         raise DomainSyntaxError(text, MAX_NAME, f"longer than {MAX_NAME} characters")
@@ -107,6 +106,8 @@ def _why(label: str) -> str:
 
 
 def _check_a_label(text: str, at: int, label: str) -> None:
+    import idna
+
     try:
         idna.ulabel(label)
     except (idna.IDNAError, UnicodeError) as error:
@@ -115,6 +116,10 @@ def _check_a_label(text: str, at: int, label: str) -> None:
 
 def _check_bidi(text: str, name: str) -> None:
     """RFC 5893 2: once a label is written from right to left, the rule holds for all of them."""
+    from unicodedata import bidirectional
+
+    import idna
+
     labels = [_u_label(label) for label in name.split(".")]
     if not any(bidirectional(char) in ("R", "AL", "AN") for label in labels for char in label):
         return
@@ -129,6 +134,8 @@ def _check_bidi(text: str, name: str) -> None:
 def _u_label(label: str) -> str:
     if not label.startswith("xn--"):
         return label
+    import idna
+
     try:
         return idna.ulabel(label)
     except (idna.IDNAError, UnicodeError):

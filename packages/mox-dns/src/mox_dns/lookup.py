@@ -5,7 +5,6 @@ decides how the questions are asked: `run` waits, `run_blocking` blocks, a test 
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Generator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    import asyncio  # its import takes longer than all of ours, so it is imported where it is needed
+
     from mox_dns.resolver import AnyBlockingResolver, AnyResolver, Resolver
 
 T = TypeVar("T")
@@ -219,6 +220,8 @@ async def _answers(source: Resolver, questions: Questions) -> Answers:
 
 async def _side_by_side(asked: list[Answer | Awaitable[Answer]]) -> Answers:
     """Coroutines, as dnspython has them, begin only when somebody runs them."""
+    import asyncio
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # another loop than asyncio's: one after the other
@@ -266,6 +269,8 @@ async def run_together(lookups: Sequence[Lookup[T]], resolver: AnyResolver) -> l
     """Drives several lookups side by side without a task for each; results in their order.
 
     Each goes on as soon as its own answers are there.  Needs asyncio.  An exception out of one ends all."""
+    import asyncio
+
     from mox_dns.resolver import adapted
 
     together = _Together(adapted(resolver))
@@ -310,6 +315,8 @@ class _Running(Generic[T]):
 
     def advance(self, answers: Answers | None) -> None:
         """Sends answers, asks what comes next; goes on at once while nothing need be waited for."""
+        from asyncio import ensure_future
+
         while True:
             try:
                 if answers is None:
@@ -322,7 +329,7 @@ class _Running(Generic[T]):
                 self.together.open -= 1
                 return
             asked = [self.together.source.ask(question) for question in self.questions]
-            self.asked = [a if isinstance(a, Answer) else asyncio.ensure_future(a) for a in asked]
+            self.asked = [a if isinstance(a, Answer) else ensure_future(a) for a in asked]
             self.missing = 0
             for answer in self.asked:
                 if not isinstance(answer, Answer):

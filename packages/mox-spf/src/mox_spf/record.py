@@ -259,3 +259,8 @@ class _Reader(Scanner):
 @lru_cache(maxsize=KEPT)
 def _kept(text: str) -> Record:
     return _Reader(text).record()
+
+
+def forget() -> None:
+    """Empties the memory of parsed records, for measuring and for tests."""
+    _kept.cache_clear()
