@@ -153,12 +153,12 @@ def subjects(folder: Path) -> Iterator[tuple[list[Subject], Path]]:
         tls = folder / "moxd1" / "tls"
         peer = stack.enter_context(
             postfix(
-                folder / "postfix", address="127.0.0.2", host="mx.postfix.test", domain="postfix.test", nameserver=None,
+                folder / "postfix", address="127.0.0.25", host="mx.postfix.test", domain="postfix.test", nameserver=None,
                 certificate=tls / "server.pem", key=tls / "server-key.pem",
             )
         )  # fmt: skip
         master = int((peer.folder / "queue" / "pid" / "master.pid").read_text())
-        found.append(Subject("Postfix", "127.0.0.2", 25, "you@postfix.test", lambda: tree(master)))
+        found.append(Subject("Postfix", "127.0.0.25", 25, "you@postfix.test", lambda: tree(master)))
         try:
             import aiosmtpd  # noqa: F401
         except ImportError:
