@@ -1,12 +1,13 @@
 """Where is the mail, and will it be there tomorrow?  Accounts, mailboxes, messages, changes, durable commits.
 
-    account.py      open an account, change it in shared transactions, read it, hear of changes
+    account.py reading.py    open an account, change it in shared transactions, read it, hear of changes
     transaction.py  whole operations: add, copy, move, flag, expunge, mailboxes
     mailbox.py message.py changes.py    the values
     view.py         an open mailbox in memory
     watch.py        who hears of changes, bounded
     blobs.py        message bytes: rows when small, append-only segments when large
-    database.py     the only room that knows SQLite; the shared, durable commit
+    database.py group.py wal.py    the rooms that know SQLite; the shared, durable commit
+    disk.py         what may fail on a bad day, behind one door
     check.py        every invariant of the data, as a function
 
 Not here: protocols, passwords (verifiers are opaque texts), what a message means."""
@@ -15,7 +16,7 @@ from mox_store.account import Account, Store
 from mox_store.blobs import BLOB_LIMIT
 from mox_store.changes import Change, Kind
 from mox_store.database import Database
-from mox_store.disk import StoreError, Syncer
+from mox_store.disk import Disk, StoreError, Syncer
 from mox_store.mailbox import Mailbox, MailboxError
 from mox_store.message import FORMAT, Added, Flag, NewMessage, Row, Staged, Traits
 from mox_store.transaction import Flagged, Transaction
@@ -29,6 +30,7 @@ __all__ = [
     "Added",
     "Change",
     "Database",
+    "Disk",
     "Flag",
     "Flagged",
     "Kind",

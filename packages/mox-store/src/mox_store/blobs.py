@@ -1,7 +1,7 @@
 """Message bytes: small ones in the database, large ones in append-only segments.
 
-A segment belongs to one process; records are (length, CRC-32, bytes), synced before their row is written, so a crash
-leaves dead bytes and never a row without its bytes."""
+A segment belongs to one process; records are (magic, length, CRC-32) and bytes, synced before their row is written, so
+a crash leaves dead bytes and never a row without its bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 
 from mox_message import Content
-from mox_store.disk import Disk, StoreError
+from mox_store.disk import Disk, StoreError, told
 from mox_store.message import Staged
 
 # Up to here a message is a row: one sync, nothing to recover.  Above, a segment writes each byte once.
@@ -27,8 +27,9 @@ MAGIC = b"moxB"
 class Segments:
     """The segments of an account.  `stage` may be called in any thread; reading is free of locks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, disk: Disk) -> None:
         self._folder = folder
+        self._disk = disk
         self._lock = threading.Lock()
         self._number = -1
         self._descriptor = -1
@@ -36,26 +37,35 @@ class Segments:
         self._allocated = 0
         self._open: dict[int, int] = {}
 
-    def _path(self, number: int) -> Path:
+    def path(self, number: int) -> Path:
+        """The file of a segment."""
         return self._folder / f"{number:08d}.seg"
 
     def _begin(self) -> None:
         """A new segment of our own; the name is taken by creating it, so that no two processes share one."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._disk.make_folder(self._folder)
         number = max((int(p.stem) for p in self._folder.glob("*.seg")), default=0)
         while True:
             number += 1
             try:
-                descriptor = os.open(self._path(number), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                descriptor = self._disk.open(self.path(number), os.O_RDWR | os.O_CREAT | os.O_EXCL)
                 break
             except FileExistsError:
                 continue
-        Disk().sync_folder(self._folder)
-        Disk().sync_folder(self._folder.parent)
+        try:
+            self._disk.sync_folder(self._folder)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._leave()
+        self._number, self._descriptor, self._end, self._allocated = number, descriptor, 0, 0
+
+    def _leave(self) -> None:
+        """No more goes into the present segment; it stays open for reading."""
         if self._descriptor >= 0:
             os.ftruncate(self._descriptor, self._end)
             self._open[self._number] = self._descriptor
-        self._number, self._descriptor, self._end, self._allocated = number, descriptor, 0, 0
+        self._number = self._descriptor = -1
 
     def stage(self, content: Content) -> Staged:
         """Writes and syncs `content`; blocks.  Raises StoreError."""
@@ -63,7 +73,7 @@ class Segments:
             try:
                 return self._stage(content)
             except OSError as error:
-                raise StoreError(f"cannot write a segment: {error.strerror}") from error
+                raise told(error, "cannot write a segment") from error
 
     def _stage(self, content: Content) -> Staged:
         if self._descriptor < 0 or self._end + content.size > SEGMENT_SIZE:
@@ -72,17 +82,19 @@ class Segments:
         at = start + RECORD.size
         need = at + content.size
         if need > self._allocated:
+            self._disk.allocate(self._descriptor, 0, need + GROW)
             self._allocated = need + GROW
-            os.posix_fallocate(self._descriptor, 0, self._allocated)
         checksum = 0
         for chunk in content.chunks():
             checksum = zlib.crc32(chunk, checksum)
-            written = 0
-            while written < len(chunk):
-                written += os.pwrite(self._descriptor, chunk[written:], at + written)
+            self._disk.write(self._descriptor, chunk, at)
             at += len(chunk)
-        os.pwrite(self._descriptor, RECORD.pack(MAGIC, content.size, checksum), start)
-        os.fdatasync(self._descriptor)
+        self._disk.write(self._descriptor, RECORD.pack(MAGIC, content.size, checksum), start)
+        try:
+            self._disk.sync(self._descriptor)
+        except OSError:
+            self._leave()  # what the kernel could not write it may have dropped: nothing more goes into this file
+            raise
         self._end = at
         return Staged(self._number, start + RECORD.size, content.size)
 
@@ -96,37 +108,51 @@ class Segments:
         descriptor = self._open.get(segment)
         if descriptor is None:
             try:
-                descriptor = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
+                descriptor = self._disk.open(self.path(segment), os.O_RDONLY)
             except OSError as error:
-                raise StoreError(f"segment {self._path(segment)}: {error.strerror}") from error
+                raise told(error, f"segment {self.path(segment)}") from error
             self._open[segment] = descriptor
         return descriptor
 
     def check(self, segment: int, at: int, length: int) -> str:
         """What is wrong with a record; "" when nothing is."""
+        where = f"segment {segment} at {at}"
         try:
             magic, size, checksum = RECORD.unpack(os.pread(self._reader(segment), RECORD.size, at - RECORD.size))
-        except (StoreError, struct.error) as error:
-            return str(error)
-        if magic != MAGIC or size != length:
-            return f"segment {segment} at {at}: no record of {length} bytes"
-        found = 0
-        for chunk in self.content(segment, at, length).chunks():
-            found = zlib.crc32(chunk, found)
-        return "" if found == checksum else f"segment {segment} at {at}: checksum differs"
+            if magic != MAGIC or size != length:
+                return f"{where}: no record of {length} bytes"
+            found = 0
+            for chunk in self.content(segment, at, length).chunks():
+                found = zlib.crc32(chunk, found)
+        except (StoreError, OSError, struct.error) as error:
+            return f"{where}: {error}"
+        return "" if found == checksum else f"{where}: the checksum differs"
+
+    def numbers(self) -> list[int]:
+        """The segments that there are."""
+        return sorted(int(path.stem) for path in self._folder.glob("*.seg"))
 
     def sweep(self, used: set[int]) -> None:
         """Removes segments that no message refers to; only while no other process has the account open."""
-        for path in self._folder.glob("*.seg"):
-            if int(path.stem) not in used and int(path.stem) != self._number:
-                path.unlink()
+        for number in self.numbers():
+            if number not in used and number != self._number:
+                self.path(number).unlink(missing_ok=True)
+
+    def punch(self, segment: int, at: int, length: int) -> None:
+        """Gives the room of a dead record back, header included."""
+        try:
+            descriptor = self._disk.open(self.path(segment), os.O_RDWR)
+        except OSError:
+            return
+        try:
+            self._disk.punch(descriptor, at - RECORD.size, length + RECORD.size)
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Closes the files; gives back room that was taken ahead."""
-        if self._descriptor >= 0:
-            os.ftruncate(self._descriptor, self._end)
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._lock:
+            self._leave()
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()

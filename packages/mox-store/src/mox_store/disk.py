@@ -5,6 +5,7 @@ Everything that can fail on a bad day goes through `Disk`, so that tests can mak
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import queue
 import sqlite3
@@ -15,12 +16,35 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-BROKEN = "broken"
 _PUNCH_HOLE_KEEP_SIZE = 3
 
 
 class StoreError(Exception):
     """The store could not do it: the disk is full, the data is damaged, another program holds the lock."""
+
+
+def told(error: BaseException, where: str = "") -> BaseException:
+    """SQLite's and the system's errors as ours; anything else, and what is a mistake of the caller's SQL, as it is."""
+    if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    elif isinstance(error, OSError):
+        code = sqlite3.SQLITE_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else 0
+    else:
+        return error
+    text = _WORDS.get(code) or (error.strerror if isinstance(error, OSError) and error.strerror else str(error))
+    mine = StoreError(f"{where}: {text}" if where else text)
+    mine.__cause__ = error
+    return mine
+
+
+_WORDS = {
+    sqlite3.SQLITE_FULL: "the disk is full; make room, then try again",
+    sqlite3.SQLITE_BUSY: "another program holds the lock; stop it, or wait until it is done",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; is the folder there, and may this user write to it?",
+    sqlite3.SQLITE_READONLY: "may not be written; whose file is it?",
+    sqlite3.SQLITE_NOTADB: "this is not a database of SQLite, or it is damaged; restore it from a backup",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged; `python -m mox_store check` says how, a backup mends it",
+}
 
 
 class Loop(Protocol):
@@ -80,36 +104,48 @@ class Disk:
             ctypes.c_int64(length),
         )
 
-    def mark_broken(self, folder: Path) -> None:
+    def open(self, path: Path, flags: int) -> int:
+        """A private file, opened.  Raises OSError."""
+        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+    def mark_broken(self, database: Path) -> None:
         """Leaves a note for other processes and the next start: a sync failed here."""
         with suppress(OSError):
-            (folder / BROKEN).touch(mode=0o600)
+            broken_mark(database).touch(mode=0o600)
+
+
+def broken_mark(database: Path) -> Path:
+    """The note that a sync of this database failed."""
+    return Path(f"{database}-broken")
 
 
 Job = tuple[Callable[[], object], Callable[[BaseException | None], None]]
+# Databases are synced independently; a few waits at once keep a disk busy, more do not help it.
+THREADS = 4
 
 
 class Syncer:
-    """One helper thread that waits for the disk, so that the loop does not."""
+    """A few helper threads that wait for the disk, so that the loop does not."""
 
-    def __init__(self, loop: Loop, name: str = "sync") -> None:
+    def __init__(self, loop: Loop, name: str = "sync", threads: int = THREADS) -> None:
         self._loop = loop
         self._name = name
-        self._jobs: queue.SimpleQueue[Job | threading.Event | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._most = threads
+        self._jobs: queue.Queue[Job | None] = queue.Queue()
+        self._threads: list[threading.Thread] = []
+        self._under_way = 0
 
     def submit(self, work: Callable[[], object], done: Callable[[BaseException | None], None]) -> None:
-        """Runs `work` in the thread, then `done(error or None)` on the loop."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+        """Runs `work` in a thread, then `done(error or None)` on the loop.  Belongs to the loop's thread."""
+        self._under_way += 1
+        if self._under_way > len(self._threads) < self._most:
+            thread = threading.Thread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
         self._jobs.put((work, done))
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            if isinstance(job, threading.Event):
-                job.set()
-                continue
             work, done = job
             error: BaseException | None = None
             try:
@@ -117,18 +153,23 @@ class Syncer:
             except BaseException as caught:
                 error = caught
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(done, error)
+                self._loop.call_soon_threadsafe(self._over, done, error)
+            self._jobs.task_done()
+
+    def _over(self, done: Callable[[BaseException | None], None], error: BaseException | None) -> None:
+        self._under_way -= 1
+        done(error)
 
     def wait(self) -> None:
-        """Blocks until what was submitted is over."""
-        if self._thread is not None:
-            reached = threading.Event()
-            self._jobs.put(reached)
-            reached.wait()
+        """Blocks until the work that was submitted is over; its `done` may still be to come."""
+        if self._threads:
+            self._jobs.join()
 
     def close(self) -> None:
-        """Ends the thread after what was submitted."""
-        if self._thread is not None:
+        """Ends the threads after what was submitted."""
+        threads, self._threads = self._threads, []
+        for _ in threads:
             self._jobs.put(None)
-            self._thread.join()
-            self._thread = None
+        for thread in threads:
+            thread.join()
+        self._jobs = queue.Queue()  # the ends of threads are no tasks: start with a clean count

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from mox_store.changes import Change, Kind, from_text, ranges, to_text
-from mox_store.database import Connection
+from mox_store.group import Connection
 from mox_store.mailbox import Mailbox, MailboxError
 from mox_store.message import FORMAT, Added, Flag, NewMessage
 
 MAX_NAME = 1000
+LEAP = 1000
 FlagAction = Literal["add", "remove", "replace"]
 
 _MAILBOX = "id,name,uidvalidity,uidnext,modseq,special,subscribed,keywords,total,unseen,deleted,size"
@@ -31,18 +32,37 @@ def mailbox_of(row: tuple[object, ...]) -> Mailbox:
     return Mailbox(*values)  # type: ignore[arg-type]
 
 
-def read_mailboxes(db: Connection) -> list[Mailbox]:
+class Asked(Protocol):
+    """A database, or a connection inside a transaction, as a thing to ask."""
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]: ...
+
+
+class Inside:
+    """A transaction's connection as something to ask: it sees what the transaction did so far."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """All rows of one SELECT."""
+        return self._db.execute(statement, values).fetchall()
+
+
+_MAILBOXES = f"SELECT {_MAILBOX} FROM mailbox ORDER BY name"  # noqa: S608
+_BY_ID = f"SELECT {_MAILBOX} FROM mailbox WHERE id=?"  # noqa: S608
+_BY_NAME = f"SELECT {_MAILBOX} FROM mailbox WHERE name=?"  # noqa: S608
+
+
+def read_mailboxes(database: Asked) -> list[Mailbox]:
     """Every mailbox, by name."""
-    return [mailbox_of(row) for row in db.execute(f"SELECT {_MAILBOX} FROM mailbox ORDER BY name")]
+    return [mailbox_of(row) for row in database.rows(_MAILBOXES)]
 
 
-def read_mailbox(db: Connection, *, name: str | None = None, id: int | None = None) -> Mailbox | None:
+def read_mailbox(database: Asked, *, name: str | None = None, id: int | None = None) -> Mailbox | None:
     """One mailbox by name ("inbox" in any case) or id."""
-    if id is not None:
-        row = db.execute(f"SELECT {_MAILBOX} FROM mailbox WHERE id=?", (id,)).fetchone()
-    else:
-        row = db.execute(f"SELECT {_MAILBOX} FROM mailbox WHERE name=?", (canonical(name or ""),)).fetchone()
-    return mailbox_of(row) if row else None
+    rows = database.rows(_BY_ID, (id,)) if id is not None else database.rows(_BY_NAME, (canonical(name or ""),))
+    return mailbox_of(rows[0]) if rows else None
 
 
 def canonical(name: str) -> str:
@@ -53,7 +73,7 @@ def canonical(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Flagged:
-    """The outcome of a flag operation: (uid, flags after, modseq) of what changed, and uids that UNCHANGEDSINCE kept."""
+    """What a flag operation did: (uid, flags after, modseq) of what changed; uids that UNCHANGEDSINCE kept."""
 
     changed: tuple[tuple[int, int, int], ...]
     modified: tuple[int, ...]
@@ -65,6 +85,7 @@ class Transaction:
 
     def __init__(self, db: Connection, now: float) -> None:
         self._db = db
+        self._asked = Inside(db)
         self._now = now
         self.changes: list[Change] = []
         self.flag_results: dict[int, list[tuple[int, int, int]]] = {}
@@ -205,7 +226,8 @@ class Transaction:
         expression = {"add": "flags|:bits", "remove": "flags&~:bits", "replace": ":bits"}[action]
         for first, last in ranges(uids):
             self._db.execute(
-                f"UPDATE entry SET flags={expression},modseq=:modseq WHERE mailbox=:mailbox AND uid BETWEEN :first AND :last",
+                f"UPDATE entry SET flags={expression},modseq=:modseq "  # noqa: S608
+                "WHERE mailbox=:mailbox AND uid BETWEEN :first AND :last",
                 {"bits": bits, "modseq": modseq, "mailbox": mailbox.id, "first": first, "last": last},
             )
 
@@ -247,30 +269,30 @@ class Transaction:
 
     def mailbox(self, name: str) -> Mailbox:
         """The mailbox of that name.  Raises MailboxError."""
-        found = read_mailbox(self._db, name=name)
+        found = read_mailbox(self._asked, name=name)
         if found is None:
             raise MailboxError("NONEXISTENT", f"no mailbox {name!r}")
         return found
 
     def mailbox_by_id(self, id: int) -> Mailbox:
         """The mailbox with that id.  Raises MailboxError."""
-        found = read_mailbox(self._db, id=id)
+        found = read_mailbox(self._asked, id=id)
         if found is None:
             raise MailboxError("NONEXISTENT", "the mailbox is gone")
         return found
 
     def mailbox_or_new(self, name: str) -> Mailbox:
         """The mailbox of that name, made if it is not there."""
-        return read_mailbox(self._db, name=name) or self.create(name)
+        return read_mailbox(self._asked, name=name) or self.create(name)
 
     def create(self, name: str, special: str = "") -> Mailbox:
         """Makes a mailbox, and those above it.  Raises MailboxError."""
         name = canonical(name)
         check_name(name)
-        if read_mailbox(self._db, name=name) is not None:
+        if read_mailbox(self._asked, name=name) is not None:
             raise MailboxError("ALREADYEXISTS", f"there is a mailbox {name!r} already")
         above, slash, _ = name.rpartition("/")
-        if slash and read_mailbox(self._db, name=above) is None:
+        if slash and read_mailbox(self._asked, name=above) is None:
             self.create(above)
         modseq = self._modseq()
         uidvalidity = self._uidvalidity()
@@ -308,7 +330,7 @@ class Transaction:
         """Renames a mailbox and those below it; the Inbox gives its messages away (RFC 9051 6.3.6)."""
         source, new = self.mailbox(old), canonical(new)
         check_name(new)
-        if read_mailbox(self._db, name=new) is not None:
+        if read_mailbox(self._asked, name=new) is not None:
             raise MailboxError("ALREADYEXISTS", f"there is a mailbox {new!r} already")
         if new.startswith(source.name + "/"):
             raise MailboxError("CANNOT", "a mailbox cannot move below itself")
@@ -321,7 +343,7 @@ class Transaction:
             )
             return
         above, slash, _ = new.rpartition("/")
-        if slash and read_mailbox(self._db, name=above) is None:
+        if slash and read_mailbox(self._asked, name=above) is None:
             self.create(above)
         modseq = self._modseq()
         below = self._db.execute(
@@ -351,7 +373,7 @@ class Transaction:
         unknown = mailbox.unknown(tuple(flags)) if flags else []
         if not unknown:
             return mailbox
-        fresh = read_mailbox(self._db, id=mailbox.id)
+        fresh = read_mailbox(self._asked, id=mailbox.id)
         if fresh is None:
             raise MailboxError("NONEXISTENT", f"no mailbox {mailbox.name!r}")
         unknown = fresh.unknown(tuple(flags))
@@ -361,7 +383,7 @@ class Transaction:
             raise MailboxError("LIMIT", "a mailbox can have at most 57 keywords")
         keywords = (*fresh.keywords, *unknown)
         self._db.execute("UPDATE mailbox SET keywords=? WHERE id=?", (" ".join(keywords), fresh.id))
-        learned = read_mailbox(self._db, id=mailbox.id)
+        learned = read_mailbox(self._asked, id=mailbox.id)
         assert learned is not None
         return learned
 
@@ -380,6 +402,13 @@ def _flagged(action: FlagAction, had: int, bits: int) -> int:
     if action == "add":
         return had | bits
     return had & ~bits if action == "remove" else bits
+
+
+def leap(db: Connection) -> None:
+    """After an unclean stop: numbers that a reader may have seen before their sync are never given to anything else."""
+    db.execute("UPDATE mailbox SET uidnext=uidnext+?", (LEAP,))
+    db.execute("UPDATE fact SET value=value+? WHERE name IN ('modseq','uidvalidity')", (LEAP,))
+    db.execute("UPDATE sqlite_sequence SET seq=seq+? WHERE name IN ('mailbox','message')", (LEAP,))
 
 
 def _glob(name: str) -> str:

@@ -8,7 +8,10 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from mox_store.database import Connection
+from mox_store.database import Database
+
+LOAD_AT_ONCE = 5000
+_ENTRIES = "SELECT uid,message,size,flags,modseq FROM entry WHERE mailbox=? AND uid>? ORDER BY uid LIMIT ?"
 
 
 class View:
@@ -27,12 +30,13 @@ class View:
         self.modseqs = array("q")
 
     @classmethod
-    def load(cls, db: Connection, mailbox: int, modseq: int) -> View:
+    def load(cls, database: Database, mailbox: int, modseq: int) -> View:
         """Reads the whole mailbox."""
         view = cls(mailbox)
         view.modseq = modseq
-        cursor = db.execute("SELECT uid,message,size,flags,modseq FROM entry WHERE mailbox=? ORDER BY uid", (mailbox,))
-        while rows := cursor.fetchmany(5000):
+        last = 0
+        while rows := database.rows(_ENTRIES, (mailbox, last, LOAD_AT_ONCE)):
+            last = rows[-1][0]
             uids, messages, sizes, flags, modseqs = zip(*rows, strict=True)
             view.uids.extend(uids)
             view.messages.extend(messages)

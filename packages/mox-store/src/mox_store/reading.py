@@ -1,0 +1,100 @@
+"""What can be asked of an account: each answer is whole, nothing is held open between two questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mox_message import Content
+from mox_store.blobs import Segments
+from mox_store.changes import from_text, ranges
+from mox_store.database import Database
+from mox_store.disk import StoreError
+from mox_store.mailbox import Mailbox
+from mox_store.message import Row
+from mox_store.transaction import mailbox_of, read_mailbox, read_mailboxes
+
+ROWS_AT_ONCE = 500
+
+_MESSAGE = "m.envelope,m.bodystructure,m.header,m.preview,m.sent,m.subject"
+_ROWS = (
+    f"SELECT e.uid,m.id,m.size,m.received,e.saved,{_MESSAGE} FROM entry e "  # noqa: S608
+    "JOIN message m ON m.id=e.message WHERE e.mailbox=? AND e.uid BETWEEN ? AND ? ORDER BY e.uid LIMIT ?"
+)
+_MESSAGE_ROW = f"SELECT 0,m.id,m.size,m.received,m.received,{_MESSAGE} FROM message m WHERE m.id=?"  # noqa: S608
+_CONTENT = (
+    "SELECT m.prefix,m.segment,m.at,m.length,b.data FROM message m LEFT JOIN blob b ON b.message=m.id WHERE m.id=?"
+)
+
+
+class Reading:
+    """The reading half of an account.  Every method raises StoreError when the disk fails."""
+
+    database: Database
+    segments: Segments
+
+    def modseq(self) -> int:
+        """The newest modseq of the account."""
+        row = self.database.row("SELECT value FROM fact WHERE name='modseq'")
+        return int(row[0]) if row else 0
+
+    def mailboxes(self) -> list[Mailbox]:
+        """Every mailbox with its counters, by name."""
+        return read_mailboxes(self.database)
+
+    def mailbox(self, name: str) -> Mailbox | None:
+        """One mailbox with its counters."""
+        return read_mailbox(self.database, name=name)
+
+    def mailbox_by_id(self, id: int) -> Mailbox | None:
+        """One mailbox with its counters."""
+        return read_mailbox(self.database, id=id)
+
+    def subscriptions(self) -> list[str]:
+        """Subscribed names, also of mailboxes that are not there."""
+        return [name for (name,) in self.database.rows("SELECT name FROM subscription ORDER BY name")]
+
+    def rows(self, mailbox: int, uids: Sequence[int]) -> Iterator[Row]:
+        """The rows of those of `uids` (ascending) that are there.  They are read some hundred at a time, and nothing is
+        held open in between, however slowly they are taken."""
+        for first, last in ranges(uids):
+            while first <= last:
+                found = self.database.rows(_ROWS, (mailbox, first, last, ROWS_AT_ONCE))
+                yield from (Row(*row) for row in found)
+                if len(found) < ROWS_AT_ONCE:
+                    break
+                first = found[-1][0] + 1
+
+    def message_rows(self, messages: Sequence[int]) -> Iterator[Row]:
+        """Rows by message id, also of messages that were expunged a moment ago (uid 0)."""
+        for number in messages:
+            for row in self.database.rows(_MESSAGE_ROW, (number,)):
+                yield Row(*row)
+
+    def content(self, message: int) -> Content:
+        """A message's bytes with our prefix in front."""
+        row = self.database.row(_CONTENT, (message,))
+        if row is None:
+            raise StoreError(f"message {message} is gone")
+        prefix, segment, at, length, data = row
+        if segment is None and data is None:
+            raise StoreError(f"message {message} has lost its bytes; a backup has them")
+        stored = Content.of(data) if segment is None else self.segments.content(segment, at, length)
+        return Content.joined(prefix, stored)
+
+    def expunged_since(self, mailbox: int, modseq: int) -> tuple[int, ...]:
+        """UIDs that went after `modseq`, ascending (RFC 7162 3.2.5)."""
+        rows = self.database.rows("SELECT uids FROM change WHERE modseq>? AND mailbox=? AND kind=3", (modseq, mailbox))
+        return tuple(sorted({uid for (uids,) in rows for uid in from_text(uids)}))
+
+    def decision(self, id: int) -> bytes | None:
+        """The record of a decision."""
+        row = self.database.row("SELECT record FROM decision WHERE id=?", (id,))
+        return row[0] if row else None
+
+    def credential(self, kind: str) -> str | None:
+        """A verifier that `set_credential` kept."""
+        row = self.database.row("SELECT value FROM credential WHERE kind=?", (kind,))
+        return row[0] if row else None
+
+
+__all__ = ["Reading", "mailbox_of"]
