@@ -1,4 +1,4 @@
-"""The command line: python -m mox_dmarc check | parse | lookup."""
+"""The command line: python -m mox_dmarc check | parse | lookup | report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 from typing import TYPE_CHECKING
+
+from mox_dmarc import report_commands
 
 if TYPE_CHECKING:
     from mox_dns.resolver import BlockingResolver
@@ -45,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     lookup = commands.add_parser("lookup", help="find the record that governs a domain; 0 if there is one")
     lookup.add_argument("domain")
     lookup.set_defaults(run=_lookup)
+
+    report_commands.add(commands, _resolver)
 
     for command in (check, lookup):
         command.add_argument("--old", action="store_true", help="by RFC 7489 with the public suffix list")

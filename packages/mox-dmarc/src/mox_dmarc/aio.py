@@ -1,4 +1,5 @@
-"""The same check with a resolver that is waited for, and with one that blocks.  The core is `evaluate.plan_check`."""
+"""The same checks with a resolver that is waited for, and with one that blocks: `evaluate.plan_check`,
+`destination.plan_destinations`."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mox_dmarc.align import Pass
-from mox_dmarc.discover import Mode, Organization
+from mox_dmarc.destination import Destination, plan_destinations
+from mox_dmarc.discover import Discovery, Mode, Organization
 from mox_dmarc.evaluate import HeaderFrom, Verdict, plan_check
 from mox_dns import run, run_blocking
 
@@ -42,3 +44,15 @@ def check_sync(
     """DMARC for a message; arguments as for `plan_check`, resolver as for `mox_dns.run_blocking`."""
     plan = plan_check(header_from, passes, mode=mode, temporary=temporary, sample=sample, organization=organization)
     return run_blocking(plan, resolver).value
+
+
+async def check_destinations(discovery: Discovery, resolver: AnyResolver, tag: str = "rua") -> tuple[Destination, ...]:
+    """Where reports may be sent; arguments as for `plan_destinations`, resolver as for `mox_dns.run`."""
+    return (await run(plan_destinations(discovery, tag), resolver)).value
+
+
+def check_destinations_sync(
+    discovery: Discovery, resolver: AnyBlockingResolver, tag: str = "rua"
+) -> tuple[Destination, ...]:
+    """Where reports may be sent; arguments as for `plan_destinations`, resolver as for `mox_dns.run_blocking`."""
+    return run_blocking(plan_destinations(discovery, tag), resolver).value

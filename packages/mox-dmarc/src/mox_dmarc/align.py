@@ -3,6 +3,7 @@
     Pass          a domain that passed by some means
     Alignment     whether it is aligned, and why
     plan_align    Discovery and passes -> Lookup of their alignments
+    same_organization   two domains -> Lookup: is their Organizational Domain the same?
 
 Strict alignment is equality; relaxed is the same Organizational Domain, which may cost DNS questions."""
 
@@ -93,27 +94,51 @@ def _without_dns(author: Domain, candidate: Pass, strictness: Strictness) -> Ali
 
 def _relaxed(discovery: Discovery, candidate: Pass, places: dict[str, Place], trace: list[Step]) -> Lookup[Alignment]:
     """The same Organizational Domain?  Each identifier by its own walk (RFC 9989 4.10.2)."""
-    author, domain = discovery.author, candidate.domain
+    found = yield from _organizations(discovery, discovery.author, candidate.domain, places, trace)
+    if isinstance(found, Place):
+        return Alignment(candidate.means, candidate.domain, None, Strictness.RELAXED, found.why, failed=True)
+    if found is None:
+        why = f"{candidate.domain} and {discovery.author} share no domain that has a DMARC record"
+        return Alignment(candidate.means, candidate.domain, False, Strictness.RELAXED, why)
+    return _compare(candidate, *found)
+
+
+def same_organization(
+    discovery: Discovery, one: Domain, other: Domain, places: dict[str, Place], trace: list[Step]
+) -> Lookup[bool | None]:
+    """Have two domains the same Organizational Domain, by the rules of `discovery`?  None where DNS does not say."""
+    if one == other:
+        return True
+    if one.ascii.rpartition(".")[2] != other.ascii.rpartition(".")[2]:
+        return False
+    found = yield from _organizations(discovery, one, other, places, trace)
+    if isinstance(found, Place):
+        return None
+    return found is not None and found[0] == found[1]
+
+
+def _organizations(
+    discovery: Discovery, one: Domain, other: Domain, places: dict[str, Place], trace: list[Step]
+) -> Lookup[tuple[Domain, Domain] | Place | None]:
+    """The two Organizational Domains; the place without an answer; None where they cannot be the same."""
     if discovery.mode is Mode.RFC7489:
         assert discovery.organization is not None
-        ours = discovery.organizational or author
-        return _compare(candidate, ours, discovery.organization(domain) or domain)
-    mine, theirs = walk_names(author.ascii), walk_names(domain.ascii)
+        return discovery.organization(one) or one, discovery.organization(other) or other
+    mine, theirs = walk_names(one.ascii), walk_names(other.ascii)
     # Two different domains can only have one Organizational Domain if a record stands at a name that both walks pass
     # (or, for psd=y, just above it).  Those names are few and mostly known, so they are asked first.
     common = [name for name in theirs if name in mine]
     yield from ask_places(common, places, trace)
     if not any(places[name].failed or places[name].record is not None for name in common):
-        why = f"{domain} and {author} share no domain that has a DMARC record"
-        return Alignment(candidate.means, domain, False, Strictness.RELAXED, why)
+        return None
     yield from ask_places((*mine, *theirs), places, trace)
     organizations = []
-    for start in (author.ascii, domain.ascii):
+    for start in (one.ascii, other.ascii):
         met, trouble = walked(start, places)
         if trouble is not None:
-            return Alignment(candidate.means, domain, None, Strictness.RELAXED, trouble.why, failed=True)
+            return trouble
         organizations.append(Domain(organizational(start, met)))
-    return _compare(candidate, *organizations)
+    return organizations[0], organizations[1]
 
 
 def _compare(candidate: Pass, ours: Domain, theirs: Domain) -> Alignment:
