@@ -19,7 +19,8 @@ MODULES = (
     "dns.message", "dns.rdatatype", "dns.rdtypes.ANY.TXT", "dns.rdtypes.ANY.MX", "dns.rdtypes.ANY.PTR",
     "dns.rdtypes.ANY.TLSA", "dns.rdtypes.IN.A", "dns.rdtypes.IN.AAAA", "mox_dns.from_dnspython",
     "mox_imap.commands", "mox_imap.commands.append", "mox_imap.aio", "mox_smtp.aio", "mox_queue.direct",
-    "mox_message.dsn", "precis_i18n", "cryptography.hazmat.primitives.asymmetric.padding", "traceback", "linecache",
+    "mox_message.authres", "mox_message.dsn", "mox_message.sender", "mox_message.text", "mox_message.thread",
+    "precis_i18n", "cryptography.hazmat.primitives.asymmetric.padding", "traceback", "linecache",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from mox_imap.writer import ntext, string
-from mox_message import Fields, Group, Mailbox, Part, addresses
+from mox_message import Fields, Group, Mailbox, Part, addresses, encode
 
 # What clients never ask for in lists, and what grows: left out of the header block that is kept ready.
 NOT_KEPT = frozenset(
@@ -51,19 +51,20 @@ def envelope(part: Part) -> bytes:
 
 
 def _text(fields: Fields, name: str) -> bytes:
-    field = fields.first(name)
-    return ntext(field.text) if field is not None else b"NIL"
+    value = fields.text(name)
+    return ntext(value) if value is not None else b"NIL"
 
 
 def _addresses(fields: Fields, name: str) -> bytes:
-    found = fields.all(name)
-    if not found:
+    raw = fields.text(name)
+    if raw is None:
         return b"NIL"
-    raw = ", ".join(field.text for field in found) if len(found) > 1 else found[0].text
+    if fields.count(name) > 1:
+        raw = ", ".join(field.text for field in fields.all(name))
     entries: list[bytes] = []
     for entry in addresses(raw).entries:
         if isinstance(entry, Group):
-            entries.append(b"(NIL NIL " + ntext(_name(entry.name)) + b" NIL)")
+            entries.append(b"(NIL NIL " + ntext(_name(entry.name, entry.written)) + b" NIL)")
             entries.extend(_address(member) for member in entry.members)
             entries.append(b"(NIL NIL NIL NIL)")
         else:
@@ -75,14 +76,25 @@ def _address(mailbox: Mailbox) -> bytes:
     # RFC 9051 7.5.2: host NIL would mean a group, so an address without a domain gets an empty one.
     host = string(mailbox.domain.encode("utf-8", "surrogateescape"))
     local = string(mailbox.localpart.encode("utf-8", "surrogateescape"))
-    return b"(" + ntext(_name(mailbox.name)) + b" " + ntext(mailbox.route) + b" " + local + b" " + host + b")"
+    return (
+        b"("
+        + ntext(_name(mailbox.name, mailbox.written))
+        + b" "
+        + ntext(mailbox.route)
+        + b" "
+        + local
+        + b" "
+        + host
+        + b")"
+    )
 
 
-def _name(name: str) -> str:
-    """Display names go out in ASCII, because rev1 clients know nothing else: as encoded words."""
-    from mox_message import encode
-
-    return name if name.isascii() else encode(name)
+def _name(name: str, written: str) -> str:
+    """Display names go out in ASCII, because rev1 clients know nothing else: as encoded words, those of the sender if
+    there are any."""
+    if name.isascii():
+        return name
+    return written if written.isascii() else encode(name)
 
 
 def bodystructure(part: Part) -> bytes:
@@ -142,8 +154,16 @@ def _tail(part: Part) -> bytes:
     return disposition + b" " + language + b" " + ntext(part.location)
 
 
+# As they are written most.
+_COMMON = (
+    "7bit 8bit alternative application attachment base64 boundary charset filename format html image inline message "
+    "mixed multipart name octet-stream plain quoted-printable related rfc822 text type"
+)
+_UPPER = {word: string(word.upper().encode()) for word in _COMMON.split(" ")}
+
+
 def _upper(text: str) -> bytes:
-    return string(text.upper().encode("utf-8", "surrogateescape"))
+    return _UPPER.get(text) or string(text.upper().encode("utf-8", "surrogateescape"))
 
 
 def _parameters(pairs: tuple[tuple[str, str], ...]) -> bytes:

@@ -10,14 +10,18 @@ from mox_dns import Domain, DomainSyntaxError, IpLiteral
 # RFC 5321 4.5.3.1: octets, quotes and brackets counted.
 MAX_LOCALPART = 64
 MAX_PATH = 256
+MAX_MAILBOX = MAX_PATH - len("<>")
+# RFC 5321 4.1.3, IPv6-comp: no more than 6 groups beside "::".
+MAX_COMPRESSED = 6
 # Quirk long-localpart: senders that put the recipient or a signature into it.
 MAX_LOCALPART_LAX = 128
 
-# RFC 5321 4.1.2 with UTF-8 (RFC 6531 3.3); U+0080 to U+009F are controls (RFC 6532 3.1 bars none, we do).
-_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\ud7ff\ue000-\U0010ffff"
-_DOT_STRING = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*\Z")
-_DOTS = re.compile(rf"[{_ATEXT}.]+\Z")
-_QUOTED = re.compile(r'"((?:[ !#-\[\]-~\u00a0-\ud7ff\ue000-\U0010ffff]|\\[ -~])*)"')
+# RFC 5321 4.1.2 with UTF-8 (RFC 6531 3.3), said by what is not in it, which compiles in a tenth of the time; U+0080 to
+# U+009F are controls (RFC 6532 3.1 bars none, we do).
+_NOT_ATEXT = r'\0-\x20"(),:;<>@\[\\\]\x7f-\x9f'
+_DOT_STRING = re.compile(rf"[^.{_NOT_ATEXT}]++(?:\.[^.{_NOT_ATEXT}]++)*+\Z")
+_DOTS = re.compile(rf"[^{_NOT_ATEXT}]+\Z")
+_QUOTED = re.compile(r'"((?:[^\0-\x1f"\\\x7f-\x9f]|\\[ -~])*+)"')
 _PAIR = re.compile(r"\\(.)")
 
 
@@ -26,7 +30,10 @@ class AddressSyntaxError(ValueError):
 
     def __init__(self, text: str, at: int, why: str) -> None:
         self.text, self.at, self.why = text, at, why
-        super().__init__(f"{why} at character {at + 1}")
+        super().__init__(why)
+
+    def __str__(self) -> str:
+        return f"{self.why} at character {self.at + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,10 @@ class Address:
     def parse(cls, text: str, *, strict: bool = True) -> Address:
         """Mailbox of RFC 5321 4.1.2 / RFC 6531 3.3.  Not `strict` takes localparts of up to 128 octets and with dots at
         their ends or in a row, which exist.  Raises AddressSyntaxError."""
-        return cls(*_mailbox(text, 0, strict))
+        address = cls(*_mailbox(text, 0, strict))
+        if strict and len(text) > MAX_MAILBOX // 4 and len(text.encode("utf-8", "surrogatepass")) > MAX_MAILBOX:
+            raise AddressSyntaxError(text, MAX_MAILBOX, f"an address has at most {MAX_MAILBOX} octets")
+        return address
 
     @property
     def ascii(self) -> bool:
@@ -109,7 +119,10 @@ def _is_domain(text: str) -> bool:
 
 def _domain(text: str) -> Domain | IpLiteral:
     if text.startswith("["):
-        return IpLiteral.parse(text)
+        literal = IpLiteral.parse(text)
+        if "::" in text and len([group for group in text[6:-1].split(":") if group]) > MAX_COMPRESSED:
+            raise DomainSyntaxError(text, text.index("::"), ":: stands for two groups at least")
+        return literal
     if text.endswith("."):
         raise DomainSyntaxError(text, len(text) - 1, "a domain does not end with a dot")
     if "_" in text:
@@ -137,12 +150,22 @@ def _mailbox(text: str, start: int, strict: bool, stop: int | None = None) -> tu
         if not (_DOT_STRING if strict else _DOTS).match(raw):
             raise AddressSyntaxError(text, start, "a localpart with a character that needs quotes, or a dot too many")
     most = MAX_LOCALPART if strict else MAX_LOCALPART_LAX
+    if not raw.isascii():
+        _check_encodable(text, start, raw)
     if len(raw) > most or (not raw.isascii() and len(raw.encode()) > most):
         raise AddressSyntaxError(text, start + most, f"a localpart has at most {most} octets")
     try:
         return localpart, _domain(inner[sign + 1 :])
     except DomainSyntaxError as error:
         raise AddressSyntaxError(text, start + sign + 1 + error.at, error.why) from None
+
+
+def _check_encodable(text: str, start: int, raw: str) -> None:
+    """Octets that were not UTF-8 came as surrogates."""
+    try:
+        raw.encode()
+    except UnicodeEncodeError as error:
+        raise AddressSyntaxError(text, start + error.start, "octets that are not UTF-8") from None
 
 
 def quoted(localpart: str) -> str:

@@ -14,6 +14,7 @@ from mox_message.structured import Group, Mailbox
 from mox_message.words import encode, parameter
 
 LINE = 78
+MAX_WORD_LINE = 76
 MAX_LINE = 998  # RFC 5322 2.1.1, without CRLF
 
 _NAME = re.compile(r"[!-9;-~]{1,76}\Z")
@@ -46,7 +47,8 @@ def unstructured(name: str, text: str) -> bytes:
     """A whole unstructured field such as Subject; encoded words where `text` is not ASCII, or cannot be folded."""
     text = text.replace("\r\n", " ").translate(_CONTROLS)
     long = len(text) > MAX_LINE // 2 and max(map(len, text.split(" "))) > MAX_LINE // 2
-    return fold(name, encode(text, always=long))
+    # RFC 2047 2: a line with an encoded word has at most 76 characters.
+    return fold(name, encode(text, always=long, first=MAX_WORD_LINE - len(name) - len(": ")))
 
 
 def address_list(name: str, entries: Iterable[Mailbox | Group]) -> bytes:

@@ -6,17 +6,24 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
-from mox_message import transfer
 from mox_message.compose import date_text, fold, message_ids_field, multipart, part, text_part, unstructured
 from mox_message.content import Content
 from mox_message.fields import Fields
 from mox_message.part import Part
-from mox_message.structured import date, message_ids
+from mox_message.report import (
+    MAX_ORIGINAL,
+    MAX_REPORT,
+    field_blocks,
+    headers,
+    one_line,
+    original_fields,
+    own_parts,
+    seconds,
+    whole_message,
+)
+from mox_message.structured import message_ids
 
 Action = Literal["failed", "delayed", "delivered", "relayed", "expanded"]
-# Octets of what is read of a report, and of the original's header that is sent back.
-MAX_REPORT = 256 * 1024
-MAX_ORIGINAL = 64 * 1024
 MAX_RECIPIENTS = 1000
 # Characters of a diagnostic that is written.
 MAX_DIAGNOSTIC = 900
@@ -77,7 +84,7 @@ def compose(
     parts = [
         text_part(notice.text),
         part(f"message/{kind}", machine, "7bit" if machine.isascii() else "8bit"),
-        _message(original, notice.smtputf8) if whole else _headers(original, notice.smtputf8),
+        whole_message(original, notice.smtputf8) if whole else headers(original, notice.smtputf8),
     ]
     return _top(notice, original, message_id, now) + multipart("report", parts, boundary, f"report-type={kind};")
 
@@ -102,7 +109,7 @@ def _top(notice: Notice, original: bytes, message_id: str, now: float) -> bytes:
 def _message_fields(notice: Notice) -> bytes:
     lines = [fold("Reporting-MTA", f"dns;{notice.reporting_mta}"), fold("Arrival-Date", date_text(notice.arrival))]
     if notice.envelope_id:
-        lines.insert(0, fold("Original-Envelope-Id", _told(notice.envelope_id, notice.smtputf8)))
+        lines.insert(0, fold("Original-Envelope-Id", one_line(notice.envelope_id, notice.smtputf8)))
     return b"".join(lines)
 
 
@@ -110,24 +117,18 @@ def _status_fields(notice: Notice, status: RecipientStatus) -> bytes:
     lines = [fold("Final-Recipient", _typed_address(status.final_recipient, notice.smtputf8))]
     if status.original_recipient:
         kind, _, address = status.original_recipient.partition(";")
-        address = _escaped(address, notice.smtputf8) if kind.lower() == "utf-8" else _told(address, notice.smtputf8)
+        address = _escaped(address, notice.smtputf8) if kind.lower() == "utf-8" else one_line(address, notice.smtputf8)
         lines.insert(0, fold("Original-Recipient", f"{kind};{address}"))
     lines += [fold("Action", status.action), fold("Status", status.status)]
     if status.remote_mta:
         lines.append(fold("Remote-MTA", f"dns;{status.remote_mta}"))
     if status.diagnostic:
-        lines.append(fold("Diagnostic-Code", f"smtp;{_told(status.diagnostic, notice.smtputf8)[:MAX_DIAGNOSTIC]}"))
+        lines.append(fold("Diagnostic-Code", f"smtp;{one_line(status.diagnostic, notice.smtputf8)[:MAX_DIAGNOSTIC]}"))
     if status.last_attempt is not None:
         lines.append(fold("Last-Attempt-Date", date_text(status.last_attempt)))
     if status.will_retry_until is not None:
         lines.append(fold("Will-Retry-Until", date_text(status.will_retry_until)))
     return b"".join(lines)
-
-
-def _told(text: str, smtputf8: bool) -> str:
-    """Foreign text in one line."""
-    line = " ".join("".join([c if c.isprintable() else " " for c in text]).split())
-    return line if smtputf8 else line.encode("ascii", "replace").decode()
 
 
 def _typed_address(address: str, smtputf8: bool) -> str:
@@ -152,27 +153,6 @@ def _unescaped(address: str) -> str:
     return _ESCAPE.sub(character, address)
 
 
-def _headers(original: bytes, smtputf8: bool) -> bytes:
-    fields = Fields.parse(original[:MAX_ORIGINAL])
-    block = b"".join([one.raw.replace(b"\r\n", b"\n").replace(b"\r", b" ").replace(b"\n", b"\r\n") for one in fields])
-    encoding = transfer.chosen(block)
-    if encoding == "7bit":
-        return part("text/rfc822-headers", block, encoding)
-    try:
-        block.decode("utf-8")
-    except UnicodeDecodeError:  # of no known charset: sent as octets that nobody has to show
-        return part("text/rfc822-headers", block, encoding)
-    return part("message/global-headers", block, "8bit" if smtputf8 else encoding)
-
-
-def _message(original: bytes, smtputf8: bool) -> bytes:
-    """RFC 2046 5.2.1: a message within is never encoded."""
-    international = smtputf8 and not original[: Fields.parse(original[:MAX_ORIGINAL]).end].isascii()
-    return part(
-        "message/global" if international else "message/rfc822", original, "7bit" if original.isascii() else "8bit"
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
     """A notification that was read.  All of it is foreign text.
@@ -190,43 +170,34 @@ class Report:
 
 
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
-_HEADER_TYPES = ("text/rfc822-headers", "message/global-headers")
 _CLASSES: dict[str, Action] = {"2": "delivered", "4": "delayed", "5": "failed"}
 
 
 def parse(message: Part, content: Content) -> Report | None:
     """What a notification says; None when `message` is none (it has no delivery status in it).  Never raises."""
-    candidates = list(message.walk())
+    candidates = own_parts(message)
     status = next((one for one in candidates if one.media_type in _STATUS_TYPES), None)
     if status is None:
         return None
-    blocks = _blocks(status.data(content, MAX_REPORT))
+    blocks = [_values(fields) for fields in field_blocks(status.data(content, MAX_REPORT), MAX_RECIPIENTS + 1)]
     about = blocks[0] if blocks and "final-recipient" not in blocks[0] else {}
     listed = tuple(block for block in blocks if "final-recipient" in block or "original-recipient" in block)
     return Report(
         recipients=tuple(_recipient(block) for block in listed),
         reporting_mta=_untyped(about.get("reporting-mta", "")),
         envelope_id=about.get("original-envelope-id", ""),
-        arrival=_time(about.get("arrival-date")),
-        original=_original(candidates, content),
+        arrival=seconds(about.get("arrival-date")),
+        original=original_fields(candidates[1:], content),
         fields=about,
         recipient_fields=listed,
     )
 
 
-def _blocks(data: bytes) -> list[dict[str, str]]:
-    """The fields between empty lines."""
-    found: list[dict[str, str]] = []
-    at = 0
-    while at < len(data) and len(found) <= MAX_RECIPIENTS:
-        fields = Fields.parse(data, at)
-        at = max(fields.end, at + 1)
-        block: dict[str, str] = {}
-        for one in fields:
-            block.setdefault(one.name, one.text)
-        if block:
-            found.append(block)
-    return found
+def _values(fields: Fields) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for one in fields:
+        values.setdefault(one.name, one.text)
+    return values
 
 
 def _untyped(value: str) -> str:
@@ -235,14 +206,6 @@ def _untyped(value: str) -> str:
     if not semicolon:
         return value.strip()
     return _unescaped(rest.strip()) if kind.strip().lower() == "utf-8" else rest.strip()
-
-
-def _time(value: str | None) -> float | None:
-    moment = date(value) if value else None
-    try:
-        return moment.timestamp() if moment is not None else None
-    except (OverflowError, ValueError, OSError):
-        return None
 
 
 def _recipient(block: dict[str, str]) -> RecipientStatus:
@@ -257,15 +220,6 @@ def _recipient(block: dict[str, str]) -> RecipientStatus:
         original_recipient=block.get("original-recipient", ""),
         remote_mta=_untyped(block.get("remote-mta", "")),
         diagnostic=_untyped(block.get("diagnostic-code", "")),
-        last_attempt=_time(block.get("last-attempt-date")),
-        will_retry_until=_time(block.get("will-retry-until")),
+        last_attempt=seconds(block.get("last-attempt-date")),
+        will_retry_until=seconds(block.get("will-retry-until")),
     )
-
-
-def _original(parts: list[Part], content: Content) -> Fields | None:
-    for one in parts[1:]:
-        if one.message is not None:
-            return one.message.fields
-        if one.media_type in _HEADER_TYPES:
-            return Fields.parse(one.data(content, MAX_ORIGINAL))
-    return None

@@ -48,6 +48,11 @@ class Field(NamedTuple):
     colon: int
 
     @property
+    def spelling(self) -> str:
+        """The name as it is written."""
+        return self.raw[: self.colon].rstrip(b" \t").decode("ascii", "replace")
+
+    @property
     def value(self) -> bytes:
         """What follows the colon, folded as it came, with the final line end."""
         return self.raw[self.colon + 1 :]
@@ -117,27 +122,29 @@ class Fields:
         return fields
 
     def all(self, name: str) -> list[Field]:
-        """Every field of that name (lower case), in order."""
-        return [self[index] for index in (self._by_name or self._index()).get(name, ())]
+        """Every field of that name (in any case), in order."""
+        return [self[index] for index in self._places(name)]
 
     def first(self, name: str) -> Field | None:
-        """The first field of that name (lower case)."""
-        found = (self._by_name or self._index()).get(name)
+        """The first field of that name (in any case)."""
+        found = self._places(name)
         return self[found[0]] if found else None
 
     def text(self, name: str) -> str | None:
         """`first(name).text`, or None; quicker."""
-        found = (self._by_name or self._index()).get(name)
-        if not found:
-            return None
-        value = self._pieces[found[0]].split(b":", 1)[1].strip(b" \t\r\n")
+        found = (self._by_name or self._index()).get(name) or self._places(name)
+        return self.text_at(found[0]) if found else None
+
+    def text_at(self, index: int) -> str:
+        """`self[index].text`, quicker."""
+        value = self._pieces[index].split(b":", 1)[1].strip(b" \t\r\n")
         if b"\n" in value:
             value = value.replace(b"\r\n", b"").replace(b"\n", b"")
         return value.decode("utf-8", "surrogateescape")
 
     def count(self, name: str) -> int:
-        """How many fields have that name (lower case)."""
-        return len((self._by_name or self._index()).get(name, ()))
+        """How many fields have that name (in any case)."""
+        return len(self._places(name))
 
     def __iter__(self) -> Iterator[Field]:
         return map(self.__getitem__, range(len(self.names)))
@@ -146,7 +153,7 @@ class Fields:
         return len(self.names)
 
     def __contains__(self, name: object) -> bool:
-        return name in (self._by_name or self._index())
+        return isinstance(name, str) and bool(self._places(name))
 
     def __getitem__(self, index: int) -> Field:
         starts = self._starts or self._count_starts()
@@ -154,6 +161,11 @@ class Fields:
         # The cut took the LF of every piece but of the one that never had any.
         raw = piece + b"\n" if piece.__class__ is bytes else bytes(piece)
         return Field(self.names[index], raw, starts[index], piece.index(b":"))
+
+    def _places(self, name: str) -> list[int] | tuple[()]:
+        by_name = self._by_name or self._index()
+        found = by_name.get(name)
+        return found if found is not None else by_name.get(name.lower(), ())
 
     def _index(self) -> dict[str, list[int]]:
         by_name: dict[str, list[int]] = {}
@@ -167,7 +179,7 @@ class Fields:
 
     def _count_starts(self) -> list[int]:
         # Fields stand one after the other, so lengths tell; _read_names counts them before it leaves any out.
-        self._starts = list(accumulate([len(piece) + 1 for piece in self._pieces], initial=self.start))
+        self._starts = list(accumulate([len(piece) + 1 for piece in self._pieces[:-1]], initial=self.start))
         return self._starts
 
     def _read_names(self, defects: list[str]) -> None:

@@ -6,7 +6,7 @@ for each level that it is in, by `bytes.find`.  What is odd is noted in `defects
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,12 +19,15 @@ from mox_message.words import decoded_parameters, parameters, without_comments
 # Beyond these a part is a leaf, with a defect: real mail has 5 levels and 50 parts.
 MAX_DEPTH = 30
 MAX_PARTS = 1000
-MAX_BOUNDARY = 200  # RFC 2046 5.1.1 allows 70; some write more
+MAX_BOUNDARY = 994  # RFC 2046 5.1.1 allows 70; some write more, but `--x--` must fit into a line (RFC 5322 2.1.1)
 MAX_PADDING = 80  # white space after a boundary
 # Octets of all headers together, and lines that begin like a boundary and are none.
 MAX_HEADERS = 4 * MAX_HEADER
 MAX_NEAR = 10_000
 MAX_TEXT = 1024 * 1024
+MAX_LANGUAGES = 100
+MAX_OPENED = 64 * MAX_TEXT
+_MESSAGES = ("rfc822", "global")
 _WINDOW = 1024 * 1024
 _MEMORY = 4 * _WINDOW
 _NEVER = 1 << 62
@@ -141,6 +144,14 @@ class Part:
             if size >= max_bytes:
                 break
         return b"".join(pieces)[:max_bytes]
+
+    def opened(self, content: Content, max_bytes: int = MAX_OPENED) -> tuple[Part, Content] | None:
+        """The message in a message part that was sent in a transfer encoding, decoded in memory: RFC 2046 5.2.1 bars
+        that for message/rfc822, RFC 6532 3.5 allows it for message/global.  None for every other part."""
+        if self.type != "message" or self.message is not None or self.subtype not in _MESSAGES:
+            return None
+        inner = Content.of(self.data(content, max_bytes))
+        return parse(inner), inner
 
     def text(self, content: Content, max_bytes: int = MAX_TEXT) -> str:
         """The decoded text of a text part, of at most `max_bytes` octets; what does not decode is replaced."""
@@ -285,10 +296,15 @@ class _Parser:
         self._headers += fields.end - start
         part = Part(fields, start, fields.end, stop, main, sub)
         part.defects.extend(fields.defects)
-        _describe(part)
-        if not fields.closed and not fields.truncated and following is not None:
-            part.body_start = part.body_end = fields.end
-            return part, following
+        if not fields.names and fields.defects and fields.end > start:
+            # Not one line of it is a field: what looked like a header is text that lacks one.
+            part.defects.append("no header; what is there was taken as the body")
+            part.body_start = start
+        elif fields.names:
+            _describe(part)
+            if not fields.closed and not fields.truncated and following is not None:
+                part.body_start = part.body_end = fields.end
+                return part, following
         part.body_end = source.size if following is None else max(following.start, fields.end)
         if part.type == "multipart" or part.type == "message":
             following = self._inner(part, depth, following)
@@ -297,7 +313,7 @@ class _Parser:
         return part, following
 
     def _inner(self, part: Part, depth: int, following: _Boundary | None) -> _Boundary | None:
-        if part.type == "message" and part.subtype not in ("rfc822", "global"):
+        if part.type == "message" and part.subtype not in _MESSAGES:
             return following
         if part.encoding not in ("7bit", "8bit", "binary"):
             # RFC 2046 5.2.1, 5.1: these must not be encoded.  A multipart is read as if it were not, as all do.
@@ -311,7 +327,7 @@ class _Parser:
             part.message, following = self.entity(part.body_start, depth + 1, "text", "plain")
             part.body_end = part.message.body_end
             return following
-        text = part.parameter("boundary").rstrip().encode("utf-8", "surrogateescape")
+        text = _boundary_text(part).rstrip().encode("utf-8", "surrogateescape")
         if not text or len(text) > MAX_BOUNDARY or b"\n" in text:
             part.defects.append("multipart without a usable boundary")
             return following
@@ -349,25 +365,56 @@ class _Parser:
 _TYPE = re.compile(r"([!#$%&'*+.0-9A-Z^_`a-z{|}~-]+)[ \t]*/[ \t]*([!#$%&'*+.0-9A-Z^_`a-z{|}~-]+)[ \t]*(;)?")
 
 
+def _boundary_text(part: Part) -> str:
+    """As it is written: what looks like an encoded word is none, lines have the same letters."""
+    for name, value in part.parameters:
+        if name == "boundary":
+            return value
+    return part.parameter("boundary")  # perhaps in pieces (RFC 2231)
+
+
 def _describe(part: Part) -> None:
-    """Reads the MIME fields of a part's header (RFC 2045, 2183, 3282, 2557, 1864)."""
-    text = part.fields.text
-    if (value := text("content-type")) is not None:
-        _content_type(part, value)
-    if (value := text("content-transfer-encoding")) is not None:
-        part.encoding = _word(value) or "7bit"
-    if (value := text("content-disposition")) is not None:
-        part.disposition = _word(value)
-        part.disposition_parameters = parameters(value)
-    part.id = text("content-id") or ""
-    part.description = text("content-description") or ""
-    part.md5 = text("content-md5") or ""
-    part.location = text("content-location") or ""
-    if (value := text("content-language")) is not None:
-        part.language = tuple(word for word in (piece.strip() for piece in value.split(",")) if word)
-    for name in ("content-type", "content-transfer-encoding", "content-disposition"):
-        if part.fields.count(name) > 1:
+    """Reads the MIME fields of a header (RFC 2045, 2183, 3282, 2557, 1864).  Of equal fields the first counts."""
+    fields = part.fields
+    seen: dict[str, Callable[[Part, str], None]] = {}
+    for index, name in enumerate(fields.names):
+        reader = _MIME_FIELDS.get(name)
+        if reader is None:
+            continue
+        if name not in seen:
+            seen[name] = reader
+            reader(part, fields.text_at(index))
+        elif reader in (_content_type, _encoding, _disposition):
             part.defects.append(f"{name} is there more than once; the first counts")
+
+
+def _encoding(part: Part, value: str) -> None:
+    part.encoding = _word(value) or "7bit"
+
+
+def _disposition(part: Part, value: str) -> None:
+    part.disposition = _word(value)
+    part.disposition_parameters = parameters(value)
+
+
+def _id(part: Part, value: str) -> None:
+    part.id = value
+
+
+def _description(part: Part, value: str) -> None:
+    part.description = value
+
+
+def _md5(part: Part, value: str) -> None:
+    part.md5 = value
+
+
+def _location(part: Part, value: str) -> None:
+    part.location = value
+
+
+def _language(part: Part, value: str) -> None:
+    part.language = tuple([word for word in map(str.strip, value.split(",")) if word][:MAX_LANGUAGES])
 
 
 def _word(value: str) -> str:
@@ -388,4 +435,18 @@ def _content_type(part: Part, value: str) -> None:
     if match[3]:
         part.parameters = parameters(value)
     elif match.end() < len(value):
+        # Quirk lost-semicolon: `multipart/mixed boundary=x`.
         part.defects.append("text after the type in Content-Type")
+        part.parameters = parameters(";" + value[match.end() :])
+
+
+_MIME_FIELDS: dict[str, Callable[[Part, str], None]] = {
+    "content-type": _content_type,
+    "content-transfer-encoding": _encoding,
+    "content-disposition": _disposition,
+    "content-id": _id,
+    "content-description": _description,
+    "content-md5": _md5,
+    "content-location": _location,
+    "content-language": _language,
+}

@@ -1,12 +1,11 @@
-"""Structured fields: address lists, dates, message-ids; current, obsolete and international forms (RFC 5322, 6532).
+"""Structured fields: address lists and message-ids; current, obsolete and international forms (RFC 5322, 6532).
 
 Reading never raises and is linear: what cannot be understood is left out and named in `defects`."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass, field
 
 from mox_message.address import quoted
 from mox_message.words import decode, encode, without_comments
@@ -20,12 +19,15 @@ MAX_DEFECTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A mailbox of an address list: decoded display name, localpart without quotes, domain as written (not checked)."""
+    """A mailbox of an address list: decoded display name, localpart without quotes, domain as written (not checked).
+
+    `route` is an obsolete source route, `written` the display name before its encoded words were decoded."""
 
     name: str
     localpart: str
     domain: str
     route: str = ""
+    written: str = field(default="", compare=False, repr=False)
 
     @property
     def address(self) -> str:
@@ -43,6 +45,7 @@ class Group:
 
     name: str
     members: tuple[Mailbox, ...]
+    written: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{phrase(self.name)}: {', '.join(map(str, self.members))};"
@@ -95,19 +98,21 @@ def addresses(text: str) -> AddressList:
         if local is None:
             entries.append(Mailbox("", bare_local, bare_domain))
         else:
-            shown = " ".join((quoted_name or name or "").split())
-            entries.append(Mailbox(decode(shown) if "=?" in shown or not shown.isascii() else shown, local, domain))
+            written = shown = " ".join((quoted_name or name or "").split())
+            if "=?" in written or not written.isascii():
+                shown = decode(written)
+            entries.append(Mailbox(shown, local, domain, "", written))
         at = match.end()
     if at < end:
         return AddressList(tuple(entries), (f"more than {MAX_ADDRESSES} addresses; the rest is left out",), True)
     return AddressList(tuple(entries))
 
 
-_DOTTED = r"[^\0-\x20()<>@,;:\\\".\[\]\x7f]+(?:\.[^\0-\x20()<>@,;:\\\".\[\]\x7f]+)*"
+_DOTTED = r"[^\0-\x20()<>@,;:\\\".\[\]\x7f]++(?:\.[^\0-\x20()<>@,;:\\\".\[\]\x7f]++)*+"
 # "Name" <a@b.example>, Name <a@b.example> or a@b.example, each with the comma that follows.
 _PLAIN = re.compile(
-    rf'[ \t]*(?:(?:"([^"\\\0-\x1f]*)"[ \t]*|([^\0-\x1f()<>@,;:\\"\[\]]*))<({_DOTTED})@({_DOTTED})>'
-    rf"|({_DOTTED})@({_DOTTED}))[ \t]*(?:,[ \t]*|\Z)"
+    rf'[ \t]*+(?:(?:"([^"\\\0-\x1f]*+)"[ \t]*+|([^\0-\x1f()<>@,;:\\"\[\]]*+))<({_DOTTED})@({_DOTTED})>'
+    rf"|({_DOTTED})@({_DOTTED}))[ \t]*+(?:,[ \t]*+|\Z)"
 )
 
 _ATOM = re.compile(r"[^()<>@,;:\\\"\[\]\s]+")
@@ -116,6 +121,11 @@ _QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)("?)', re.DOTALL)
 _LITERAL = re.compile(r"\[([^\]\\]*(?:\\.[^\]\\]*)*)(\]?)", re.DOTALL)
 _COMMENT_MARK = re.compile(r"[()]|\\.", re.DOTALL)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
+
+# Others end the field there.
+_LINE_END = re.compile(r"(?<!\\)[\r\n\0]")
+_BAD_DOTS = re.compile(r"^\.|\.\.|\.$")
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
 
 _Word = tuple[str, str]  # ("a" atom, "q" quoted string, "l" literal or a special itself, its text)
 
@@ -129,6 +139,8 @@ class _Reader:
         self._ambiguous = False
         self._count = len(entries)
         self._at = 0
+        if _LINE_END.search(text):
+            self._note("a line end or NUL in the text")
         self._tokens = self._cut(text)
 
     def _note(self, why: str, *, harmless: bool = False) -> None:
@@ -143,6 +155,8 @@ class _Reader:
             if match := _SPACE.match(text, at):
                 pass
             elif match := _ATOM.match(text, at):
+                if _CONTROL.search(match[0]):
+                    self._note("a control character", harmless=True)
                 found.append(("a", match[0]))
             elif match := (_QUOTED.match(text, at) or _LITERAL.match(text, at)):
                 if not match[2]:
@@ -166,7 +180,7 @@ class _Reader:
             depth += {"(": 1, ")": -1}.get(match[0], 0)
             if depth == 0:
                 inner = text[start + 1 : match.start()]
-                return decode(_PAIR.sub(r"\1", inner)), match.end()
+                return _PAIR.sub(r"\1", inner), match.end()
         self._note("a comment that does not end")
         return "", len(text)
 
@@ -202,7 +216,7 @@ class _Reader:
             self._at += 1
         return words, comment
 
-    def _group(self, name: str) -> Group:
+    def _group(self, written: str) -> Group:
         members: list[Mailbox] = []
         while self._peek() not in ("", ";") and self._count < MAX_ADDRESSES:
             if self._peek() in ",:":
@@ -216,7 +230,7 @@ class _Reader:
         if self._peek() != ";":
             self._note("a group that does not end")
         self._at += 1
-        return Group(name, tuple(members))
+        return Group(decode(written), tuple(members), written)
 
     def _mailbox_after(self, words: list[_Word], comment: str) -> Mailbox | None:
         """The mailbox that begins with `words`: a display name if < follows, else the address itself."""
@@ -257,19 +271,25 @@ class _Reader:
             else:
                 self._note("@ in a name", harmless=True)
             out.append(text)
-        return decode(" ".join("".join(out).split()))
+        return " ".join("".join(out).split())
 
-    def _mailbox(self, words: list[_Word], name: str, route: str) -> Mailbox:
+    def _mailbox(self, words: list[_Word], written: str, route: str) -> Mailbox:
         self._count += 1
+        name = decode(written)
         signs = [index for index, (kind, _) in enumerate(words) if kind == "@"]
         if not signs:
             # Shown as it is: a name, or a local mailbox of old.
             self._note("an address without @")
-            return Mailbox(name, decode(" ".join(text for _, text in words)), "", route)
+            return Mailbox(name, decode(" ".join(text for _, text in words)), "", route, written)
         if len(signs) > 1:
             self._note("an address with more than one @")
         localpart = self._joined(words[: signs[-1]], "aq@")
-        return Mailbox(name, localpart, self._joined(words[signs[-1] + 1 :], "al"), route)
+        domain = self._joined(words[signs[-1] + 1 :], "al")
+        if _BAD_DOTS.search(domain):
+            self._note("a dot too many in a domain")
+        if all(kind == "a" for kind, _ in words[: signs[-1]]) and _BAD_DOTS.search(localpart):
+            self._note("a dot too many in a localpart", harmless=True)
+        return Mailbox(name, localpart, domain, route, written)
 
     def _joined(self, words: list[_Word], kinds: str) -> str:
         """The words of a localpart or domain; RFC 5322 4.4 allows white space and comments around its dots only."""
@@ -284,73 +304,6 @@ class _Reader:
         if not words:
             self._note("half an address")
         return out
-
-
-_MONTHS = {
-    name: number
-    for number, name in enumerate(
-        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
-    )
-}
-# Minutes (RFC 5322 4.3); every other name is as good as +0000.
-_ZONES = {"edt": -240, "est": -300, "cdt": -300, "cst": -360, "mdt": -360, "mst": -420, "pdt": -420, "pst": -480}
-_MAX_DATE = 500
-# Of texts whose white space is single spaces.
-_TIME = r"(\d{1,2}) ?[:.] ?(\d{2})(?: ?[:.] ?(\d{2}))?(?:[.,]\d{1,9})?"
-_ZONE = r"(?:([+-])(\d{2}):?(\d{2})|([A-Za-z]{1,5}))"
-_DATE = re.compile(
-    rf"(?:[A-Za-z]{{2,12}}\.? ?,? ?)?(\d{{1,2}})[ -]+([A-Za-z]{{3}})[A-Za-z]*\.?[ -]+(\d{{2,4}})(?!\d) ?,? "
-    rf"{_TIME} ?{_ZONE}?",
-    re.ASCII,
-)
-# As C's asctime writes it, which some programs copy.
-_ASCTIME = re.compile(
-    rf"[A-Za-z]{{3,9}},? ([A-Za-z]{{3}})[A-Za-z]* (\d{{1,2}}) ?,? {_TIME} (?:{_ZONE} )?(\d{{4}})(?!\d)(?: {_ZONE})?",
-    re.ASCII,
-)
-
-
-def date(text: str) -> datetime | None:
-    """The moment of a date-time (RFC 5322 3.3, 4.3), aware; None when it cannot be understood."""
-    if len(text) > _MAX_DATE:
-        return None
-    if "(" in text:
-        text = without_comments(text)
-    text = " ".join(text.split())
-    match = _DATE.match(text)
-    if match is not None:
-        day, month, year, hour, minute, second, sign, zone_hour, zone_minute, zone = match.groups()
-        return _moment(year, month, day, (hour, minute, second), _offset(sign, zone_hour, zone_minute, zone))
-    match = _ASCTIME.match(text)
-    if match is None:
-        return None
-    month, day, hour, minute, second, *early, year, sign, zone_hour, zone_minute, zone = match.groups()
-    offset = _offset(*early) if early[0] or early[3] else _offset(sign, zone_hour, zone_minute, zone)
-    return _moment(year, month, day, (hour, minute, second), offset)
-
-
-def _offset(sign: str | None, hours: str | None, minutes: str | None, name: str | None) -> int:
-    if sign:
-        return (int(hours or 0) * 60 + int(minutes or 0)) * (1 if sign == "+" else -1)
-    return _ZONES.get(name.lower(), 0) if name else 0
-
-
-def _moment(year: str, month: str, day: str, time: tuple[str, str, str | None], offset: int) -> datetime | None:
-    full_year = int(year)
-    if len(year) == 2:  # RFC 5322 4.3
-        full_year += 2000 if full_year < 50 else 1900
-    elif len(year) == 3:
-        full_year += 1900
-    number = _MONTHS.get(month.lower())
-    if number is None:
-        return None
-    hour, minute, second = time
-    try:
-        zone = timezone(timedelta(minutes=offset))
-        # A leap second is taken as the one before.
-        return datetime(full_year, number, int(day), int(hour), int(minute), min(int(second or 0), 59), tzinfo=zone)
-    except (ValueError, OverflowError):
-        return None
 
 
 _MESSAGE_ID = re.compile(r"<([^<>]{1,995})>")

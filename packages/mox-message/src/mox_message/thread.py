@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from mox_message.fields import Fields
 from mox_message.structured import message_ids
-from mox_message.text import decoded_subject
+from mox_message.text import decoded_subject, message_id
 
 MAX_REFERENCES = 100
 # A subject longer than this is compared by its beginning.
 MAX_SUBJECT = 2000
 
-_BLOB = r"\[[^\[\]]{0,200}\]\s*"
+_BLOB = r"\[[^\[\]]{0,200}+\]\s*+"
 # RFC 5256 2.1 knows re, fw and fwd; the others are what clients write in other languages (deviation, on purpose: a
 # thread is lost without them).  A number in brackets or behind ^ counts replies.
 _REPLY = r"(?:re|fwd?|aw|wg|sv|vs|vb|antw|doorst|rif|res|enc|tr|odp|pd|ynt|ilt|回复|答复|转发)"
 _LEADER = re.compile(
-    rf"(?:{_BLOB})*{_REPLY}\s*(?:\[[^\[\]]{{0,200}}\]|\^\d{{1,4}}|\(\d{{1,4}}\))?\s*[:：]\s*", re.IGNORECASE
+    rf"(?:{_BLOB})*+{_REPLY}\s*(?:\[[^\[\]]{{0,200}}\]|\^\d{{1,4}}|\(\d{{1,4}}\))?\s*[:：]\s*", re.IGNORECASE
 )
 _LEADING_BLOB = re.compile(_BLOB)
 _TRAILER = "(fwd)"
@@ -50,16 +51,12 @@ def _base(subject: str) -> tuple[str, bool]:
 def _without_leaders(text: str) -> tuple[str, bool]:
     reply = False
     at = 0
-    while True:
-        match = _LEADER.match(text, at)
-        if match is not None:
-            reply = True
-        else:
-            match = _LEADING_BLOB.match(text, at)
-            # A blob stays when nothing would be left.
-            if match is None or match.end() >= len(text):
-                return text[at:], reply
+    while (match := _LEADER.match(text, at)) is not None:
+        at, reply = match.end(), True
+    # The blobs here have no leader behind them, so they go; but the last one stays when nothing would be left.
+    while (match := _LEADING_BLOB.match(text, at)) is not None and match.end() < len(text):
         at = match.end()
+    return text[at:], reply
 
 
 def references(fields: Fields) -> tuple[str, ...]:
@@ -72,6 +69,18 @@ def references(fields: Fields) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ids))[-MAX_REFERENCES:]
 
 
-def thread_subject(fields: Fields) -> str:
-    """`base_subject` of the message's Subject."""
-    return base_subject(decoded_subject(fields))
+@dataclass(frozen=True, slots=True)
+class ThreadKeys:
+    """By what a message finds its thread: its own id, those that it follows (oldest first), its base subject, and
+    whether that was a reply or forward (RFC 5256 3, REFERENCES; ORDEREDSUBJECT needs the subject only)."""
+
+    id: str
+    references: tuple[str, ...]
+    subject: str
+    reply: bool
+
+
+def thread_keys(fields: Fields) -> ThreadKeys:
+    """The keys of a message.  Never raises."""
+    subject, reply = _base(decoded_subject(fields))
+    return ThreadKeys(message_id(fields), references(fields), subject, reply)

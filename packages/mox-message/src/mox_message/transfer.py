@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Iterator
 
 # Octets of an encoded line that is written (RFC 2045 6.7, 6.8), and of a line that may be sent (RFC 5322 2.1.1).
@@ -69,6 +70,11 @@ def _quoted_printable(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield _unquoted(held)
 
 
+# What is no escape stands for itself (RFC 2045 6.7, notes 1 and 2): binascii would lose text behind some of it.  A `=`
+# at the very end is a soft line break whose line end became that of a boundary.
+_NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
+
+
 def _unquoted(data: bytes) -> bytes:
     # RFC 2045 6.7 (3): white space at the end of a line was put there on the way.
     if b" \r\n" in data or b" \n" in data or b"\t\r\n" in data or b"\t\n" in data:
@@ -76,7 +82,7 @@ def _unquoted(data: bytes) -> bytes:
         last = lines.pop()
         kept = [line[:-1].rstrip(b" \t") + b"\r" if line[-1:] == b"\r" else line.rstrip(b" \t") for line in lines]
         data = b"\n".join([*kept, last])
-    return binascii.a2b_qp(data)
+    return binascii.a2b_qp(_NO_ESCAPE.sub(b"=3D", data))
 
 
 def chosen(data: bytes) -> str:

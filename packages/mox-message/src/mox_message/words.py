@@ -34,13 +34,13 @@ def decode(text: str) -> str:
         if data is None:
             continue
         gap = text[at : match.start()]
-        if held and (match[1] != charset or (not gap.isspace() and gap)):
+        if held and (match[1].lower() != charset or (not gap.isspace() and gap)):
             parts.append(to_text(b"".join(held), charset))
             held.clear()
         if not at or (gap and not gap.isspace()):
             parts.append(_repaired(gap))
         held.append(data)
-        charset = match[1]
+        charset = match[1].lower()
         at = match.end()
     if held:
         parts.append(to_text(b"".join(held), charset))
@@ -67,15 +67,17 @@ def _repaired(text: str) -> str:
 _SURROGATES = {0xDC00 + octet: bytes([octet]).decode("cp1252", "replace") for octet in range(128, 256)}
 
 
-def encode(text: str, *, always: bool = False) -> str:
+def encode(text: str, *, always: bool = False, first: int = MAX_WORD) -> str:
     """`text` for an unstructured field or a phrase: itself if it is printable ASCII, else encoded words of at most 75
-    characters with a space between, in whichever of B and Q is shorter."""
+    characters with a space between, in whichever of B and Q is shorter.
+
+    `first`: how long the first word may be, for one that begins behind the name of its field."""
     if not always and text.isascii() and text.isprintable() and "=?" not in text:
         return text
     data = text.encode("utf-8", "replace")
-    quoted = _q(data)
-    as_q = len(quoted) <= (len(data) + 2) // 3 * 4
-    room = MAX_WORD - len("=?utf-8?q??=")
+    as_q = len(_q(data)) <= (len(data) + 2) // 3 * 4
+    overhead = len("=?utf-8?q??=")
+    room = max(first - overhead, _LEAST)
     words: list[str] = []
     held, size = b"", 0
     for character in text:
@@ -83,11 +85,15 @@ def encode(text: str, *, always: bool = False) -> str:
         more = len(_q(octets)) if as_q else len(octets)
         if size + more > (room if as_q else room // 4 * 3):
             words.append(_word(held, as_q))
-            held, size = b"", 0
+            held, size, room = b"", 0, MAX_WORD - overhead
         held += octets
         size += more
     words.append(_word(held, as_q))
     return " ".join(words)
+
+
+# Room for one character of any kind, in Q.
+_LEAST = 12
 
 
 # RFC 2047 5 (3): what may stand in a word wherever it is used.
