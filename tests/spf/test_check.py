@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 from ipaddress import ip_address
 from typing import Any
 
@@ -232,6 +233,8 @@ def test_ten_names_of_an_address() -> None:
 def test_limits_are_limits() -> None:
     with pytest.raises(ValueError, match="no limit"):
         Limits(lookups=101)
+    with pytest.raises(ValueError, match="0 or more"):
+        Limits(void=-1)
     records = {f"n{n}.example TXT": [f"v=spf1 include:n{n + 1}.example ~all"] for n in range(200)}
     result = judged(records | {A: ["v=spf1 include:n0.example -all"]}, limits=Limits(lookups=100))
     assert result.status is Status.PERMERROR, "a hundred levels are no trouble"
@@ -274,25 +277,26 @@ def test_what_a_sender_puts_into_an_explanation_is_cleaned() -> None:
 def test_the_story() -> None:
     records = {
         A: ["v=spf1 include:b.example ip4:192.0.2.9 -all"],
-        "b.example TXT": ["v=spf1 a:h.example -all"],
+        "b.example TXT": ["v=spf1 ip4:192.0.2.1 a:h.example -all"],
         "h.example A": ["192.0.2.1"],
     }
     result = judged(records)
     assert result.explain().splitlines() == [
         "spf=pass mailfrom=a.example: 192.0.2.9 matches ip4:192.0.2.9 in the record of a.example",
-        "  a.example: TXT -> a record (0 lookups, 0 void)",
+        "  a.example: TXT -> a record (0 lookups, 0 void; 4.5)",
         "    DNS a.example TXT -> v=spf1 include:b.example ip4:192.0.2.9 -all",
-        "    b.example: TXT -> a record (1 lookups, 0 void)",
-        "      DNS b.example TXT -> v=spf1 a:h.example -all",
-        "    b.example: a:h.example -> no match (2 lookups, 0 void)",
+        "    b.example: TXT -> a record (1 lookups, 0 void; 4.5)",
+        "      DNS b.example TXT -> v=spf1 ip4:192.0.2.1 a:h.example -all",
+        "    b.example: ip4:192.0.2.1 -> no match (1 lookups, 0 void; 5.6)",
+        "    b.example: a:h.example -> no match (2 lookups, 0 void; 5.3)",
         "      DNS h.example A -> 192.0.2.1",
-        "    b.example: -all -> fail (2 lookups, 0 void)",
-        "  a.example: include:b.example -> no match (2 lookups, 0 void)",
-        "  a.example: ip4:192.0.2.9 -> pass (2 lookups, 0 void)",
+        "    b.example: -all -> fail (2 lookups, 0 void; 5.1)",
+        "  a.example: include:b.example -> no match (2 lookups, 0 void; 5.2)",
+        "  a.example: ip4:192.0.2.9 -> pass (2 lookups, 0 void; 5.6)",
     ]
     told = json.loads(json.dumps(result.to_dict()))
     assert (told["status"], told["mechanism"], told["lookups"]) == ("pass", "ip4:192.0.2.9", 2)
-    assert told["trace"][2]["answers"] == ["h.example A -> 192.0.2.1"]
+    assert told["trace"][3]["answers"] == ["h.example A -> 192.0.2.1"]
 
 
 def test_every_answer_is_in_the_trace() -> None:
@@ -320,6 +324,36 @@ def test_three_spellings_agree() -> None:
     result = run_blocking(plan, zone).value
     assert result == check_sync(CALLER, "u@a.example", "h.example", zone, now=0)
     assert result == asyncio.run(check(CALLER, "u@a.example", "h.example", zone))
+
+
+def test_an_explanation_is_somebody_elses_text() -> None:
+    records = {
+        A: ["v=spf1 redirect=b.example"],
+        "b.example TXT": ["v=spf1 -all exp=e.example"],
+        "e.example TXT": ["no"],
+    }
+    said = judged(records).explanation
+    assert (said, said.domain) == ("no", "b.example")
+    assert said.attributed == "The domain b.example explains: no"
+    assert "ForeignText" in repr(said)
+    assert pickle.loads(pickle.dumps(said)).domain == "b.example"
+    assert judged(records).to_dict()["explanation_by"] == "b.example"
+    assert judged({}).explanation.attributed == ""
+
+
+def test_there_is_an_end_to_patience() -> None:
+    """RFC 7208 4.6.4: 20 seconds at least, then temperror."""
+    zone = Zone(many("a", 9))
+    ticks = iter(range(0, 1000, 5))
+
+    def run(limits: Limits) -> Result:
+        plan = plan_check(CALLER, "u@a.example", "", now=0, limits=limits, clock=lambda: float(next(ticks)))
+        return run_blocking(plan, zone).value
+
+    result = run(Limits())
+    assert (result.status, result.reason) == (Status.TEMPERROR, "it takes more than 20 seconds")
+    assert len(zone.asked) == 4
+    assert run(Limits(seconds=100)).status is Status.SOFTFAIL
 
 
 def test_misuse() -> None:

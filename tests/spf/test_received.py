@@ -36,7 +36,7 @@ def test_what_went_wrong() -> None:
 ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 QUOTED = r'"(?:[^"\\]|\\["\\])*"'
 FIELD = re.compile(
-    rf"Received-SPF: [a-z]+ \((?:[^()\\]|\\[()\\])*\)(?: [a-z-]+=(?:{ATOM}|{QUOTED});)* [a-z-]+=(?:{ATOM}|{QUOTED})\r\n\Z"
+    rf"Received-SPF: [a-z]+(?: \((?:[^()\\]|\\[()\\])*\))?(?: [a-z-]+=(?:{ATOM}|{QUOTED});)* [a-z-]+=(?:{ATOM}|{QUOTED})\r\n\Z"
 )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mox_spf import Directive, Record, RecordSyntaxError
 from mox_spf.macro import parse_domain
-from mox_spf.record import MAX_KEPT_LENGTH, claims_spf
+from mox_spf.record import MAX_KEPT_LENGTH, Block, claims_spf
 from mox_spf.testing.texts import matches, mutated, texts
 
 SPEC = parse_domain("a.example")
@@ -32,10 +32,10 @@ DIRECTIVES = {
     "include:a.example": Directive("pass", "include", spec=SPEC),
     "exists:%{i}.a.example": Directive("pass", "exists", spec=parse_domain("%{i}.a.example")),
     "a:%{d/}/24": Directive("pass", "a", "", parse_domain("%{d/}"), None, 24),
-    "ip4:192.0.2.1": Directive("pass", "ip4", network=ip_network("192.0.2.1")),
-    "ip4:192.0.2.1/24": Directive("pass", "ip4", network=ip_network("192.0.2.0/24")),
-    "ip6:2001:db8::/32": Directive("pass", "ip6", network=ip_network("2001:db8::/32")),
-    "ip6:::ffff:192.0.2.1": Directive("pass", "ip6", network=ip_network("::ffff:192.0.2.1")),
+    "ip4:192.0.2.1": Directive("pass", "ip4", block=Block.of(ip_network("192.0.2.1"))),
+    "ip4:192.0.2.1/24": Directive("pass", "ip4", block=Block.of(ip_network("192.0.2.0/24"))),
+    "ip6:2001:db8::/32": Directive("pass", "ip6", block=Block.of(ip_network("2001:db8::/32"))),
+    "ip6:::ffff:192.0.2.1": Directive("pass", "ip6", block=Block.of(ip_network("::ffff:192.0.2.1"))),
 }
 
 
@@ -136,7 +136,7 @@ def test_what_claims_to_be_a_record(text: bytes, claims: bool) -> None:
 
 
 def test_networks_as_numbers() -> None:
-    directive = Record.parse("v=spf1 ip4:192.0.2.128/25").directives[0]
+    directive = Record.parse("v=spf1 ip4:192.0.2.128/25").directives[0].block
     assert directive.covers(4, 0xC0000280)
     assert not directive.covers(4, 0xC000027F)
     assert not directive.covers(6, 0xC0000280)

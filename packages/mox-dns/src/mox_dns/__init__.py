@@ -18,8 +18,6 @@ Not here: a recursive resolver and DNSSEC validation.  Run one (unbound) on this
 from typing import TYPE_CHECKING, Any
 
 from mox_dns.domain import Domain, DomainSyntaxError, IpAddress, IpLiteral
-from mox_dns.iprev import IprevResult, IprevStatus
-from mox_dns.iprev import plan_check as plan_iprev
 from mox_dns.lookup import (
     Addresses,
     Answer,
@@ -44,10 +42,10 @@ from mox_dns.lookup import (
     value_blocking,
 )
 from mox_dns.scanner import RecordSyntaxError, Scanner
-from mox_dns.taglist import Tag, TagList, TagListSyntaxError
-from mox_dns.zone import Zone, ZoneSyntaxError
 
 if TYPE_CHECKING:
+    from mox_dns.iprev import IprevResult, IprevStatus
+    from mox_dns.iprev import plan_check as plan_iprev
     from mox_dns.resolver import (
         AnyBlockingResolver,
         AnyResolver,
@@ -58,6 +56,8 @@ if TYPE_CHECKING:
         Resolver,
         UdpResolver,
     )
+    from mox_dns.taglist import Tag, TagList, TagListSyntaxError
+    from mox_dns.zone import Zone, ZoneSyntaxError
 
 __all__ = [
     "Addresses",
@@ -105,27 +105,35 @@ __all__ = [
     "value_blocking",
 ]
 
-# The resolvers bring asyncio and sockets, which take longer to import than all the rest; cores need neither.
-_RESOLVERS = frozenset(
-    {
-        "AnyBlockingResolver",
-        "AnyResolver",
-        "BlockingDnspythonResolver",
-        "BlockingResolver",
-        "BlockingUdpResolver",
-        "DnspythonResolver",
-        "Resolver",
-        "UdpResolver",
-    }
-)
+# Rooms that most do not need are opened when somebody asks for them.  The resolvers bring asyncio and sockets, which
+# take longer to import than all the rest; cores need neither.
+_LATER = {
+    **dict.fromkeys(
+        (
+            "AnyBlockingResolver",
+            "AnyResolver",
+            "BlockingDnspythonResolver",
+            "BlockingResolver",
+            "BlockingUdpResolver",
+            "DnspythonResolver",
+            "Resolver",
+            "UdpResolver",
+        ),
+        "resolver",
+    ),
+    **dict.fromkeys(("IprevResult", "IprevStatus", "plan_iprev"), "iprev"),
+    **dict.fromkeys(("Tag", "TagList", "TagListSyntaxError"), "taglist"),
+    **dict.fromkeys(("Zone", "ZoneSyntaxError"), "zone"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _RESOLVERS:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mox_dns import resolver
+    from importlib import import_module
 
-    return globals().setdefault(name, getattr(resolver, name))
+    room = import_module(f"mox_dns.{_LATER[name]}")
+    return globals().setdefault(name, getattr(room, "plan_check" if name == "plan_iprev" else name))
 
 
 def __dir__() -> list[str]:

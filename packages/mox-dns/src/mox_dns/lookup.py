@@ -250,19 +250,33 @@ def run_blocking(lookup: Lookup[T], resolver: AnyBlockingResolver) -> Traced[T]:
 
 async def value(lookup: Lookup[T], resolver: AnyResolver | None = None) -> T:
     """What `lookup` returns.  `resolver` None: one for this lookup only, as /etc/resolv.conf says."""
-    from mox_dns.resolver import UdpResolver
+    from mox_dns.resolver import UdpResolver, adapted
 
-    if resolver is not None:
-        return (await run(lookup, resolver)).value
-    with UdpResolver.from_system() as own:
-        return (await run(lookup, own)).value
+    if resolver is None:
+        with UdpResolver.from_system() as own:
+            return await value(lookup, own)
+    source = adapted(resolver)
+    try:
+        questions = next(lookup)
+        while True:
+            questions = lookup.send(await _answers(source, questions))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
 
 
 def value_blocking(lookup: Lookup[T], resolver: AnyBlockingResolver | None = None) -> T:
     """As `value`, without a loop."""
-    from mox_dns.resolver import BlockingUdpResolver
+    from mox_dns.resolver import BlockingUdpResolver, adapted_blocking
 
-    return run_blocking(lookup, BlockingUdpResolver.from_system() if resolver is None else resolver).value
+    ask = (BlockingUdpResolver.from_system() if resolver is None else adapted_blocking(resolver)).ask
+    try:
+        questions = next(lookup)
+        while True:
+            questions = lookup.send(tuple([ask(question) for question in questions]))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
 
 
 async def run_together(lookups: Sequence[Lookup[T]], resolver: AnyResolver) -> list[Traced[T]]:

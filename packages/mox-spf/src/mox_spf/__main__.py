@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
+    except BrokenPipeError:
+        # Whoever read us has seen enough; the interpreter must not complain when it closes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return GOOD
     except (ValueError, OSError) as error:
         print(f"python -m mox_spf: {error}", file=sys.stderr)
         return USAGE
@@ -125,7 +130,7 @@ def _record_facts(record: Record) -> dict[str, Any]:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from mox_spf.audit import audit_sync
+    from mox_spf import audit_sync
 
     found = audit_sync(options.domain, _resolver(options))
     _tell(found.to_dict(), found.explain(), options.json)

@@ -1,4 +1,4 @@
-"""`check` and `check_sync`: the plan of check.py, driven."""
+"""`check` and `audit`, awaited or blocking: the plans of check.py and walk.py, driven."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from mox_dns import IpAddress, value, value_blocking
-from mox_spf.check import LIMITS, Limits, Result, plan_check
+from mox_dns import Domain, IpAddress, value, value_blocking
+from mox_spf.check import LIMITS, Limits, plan_check
+from mox_spf.result import Result
 
 if TYPE_CHECKING:
     from mox_dns import AnyBlockingResolver, AnyResolver
+    from mox_spf.findings import Audit
 
 
 def check(
@@ -28,7 +30,8 @@ def check(
     `resolver` as for `mox_dns.run`; None: as /etc/resolv.conf says.  `now` None: the clock's.  Raises ValueError if
     `ip` is no address, and nothing for what a sender or a zone says."""
     seconds = time.time() if now is None else now
-    return value(plan_check(ip, mail_from, helo, receiver=receiver, now=seconds, limits=limits), resolver)
+    plan = plan_check(ip, mail_from, helo, receiver=receiver, now=seconds, limits=limits, clock=time.monotonic)
+    return value(plan, resolver)
 
 
 def check_sync(
@@ -43,4 +46,27 @@ def check_sync(
 ) -> Result:
     """As `check`, blocking; `resolver` as for `mox_dns.run_blocking`."""
     seconds = time.time() if now is None else now
-    return value_blocking(plan_check(ip, mail_from, helo, receiver=receiver, now=seconds, limits=limits), resolver)
+    plan = plan_check(ip, mail_from, helo, receiver=receiver, now=seconds, limits=limits, clock=time.monotonic)
+    return value_blocking(plan, resolver)
+
+
+def audit(
+    domain: Domain | str, resolver: AnyResolver | None = None, *, limits: Limits = LIMITS
+) -> Coroutine[Any, Any, Audit]:
+    """What is wrong with the record of `domain` and all it leads to; goes on past mistakes and limits.
+
+    `resolver` as for `check`.  Raises DomainSyntaxError if `domain` is none, and nothing for what DNS says."""
+    from mox_spf.walk import plan_audit
+
+    return value(plan_audit(_parsed(domain), limits), resolver)
+
+
+def audit_sync(domain: Domain | str, resolver: AnyBlockingResolver | None = None, *, limits: Limits = LIMITS) -> Audit:
+    """As `audit`, blocking."""
+    from mox_spf.walk import plan_audit
+
+    return value_blocking(plan_audit(_parsed(domain), limits), resolver)
+
+
+def _parsed(domain: Domain | str) -> Domain:
+    return domain if isinstance(domain, Domain) else Domain.parse(domain)

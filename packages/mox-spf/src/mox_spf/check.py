@@ -7,117 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mox_dns import Answer, Domain, DomainSyntaxError, IpAddress, Lookup, Question
 from mox_dns import Status as DnsStatus
 from mox_spf import macro
-from mox_spf.macro import MacroString, MacroSyntaxError, Values
-from mox_spf.record import Directive, Record, RecordSyntaxError, claims_spf
-
-
-class Status(StrEnum):
-    """The results of RFC 7208 2.6."""
-
-    NONE = "none"
-    NEUTRAL = "neutral"
-    PASS = "pass"  # noqa: S105 - a verdict, no secret
-    FAIL = "fail"
-    SOFTFAIL = "softfail"
-    TEMPERROR = "temperror"
-    PERMERROR = "permerror"
+from mox_spf.macro import MacroString, MacroSyntaxError, Values, askable
+from mox_spf.record import Directive, Record, RecordSyntaxError, Stretch, read
+from mox_spf.result import SECTIONS, SILENCE, Entry, ForeignText, Result, Status
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """RFC 7208 4.6.4 and 11.1.  Raises ValueError for `lookups` over 100: each may be a level deeper."""
+    """RFC 7208 4.6.4 and 11.1.  Raises ValueError for less than none, and for `lookups` over 100: each may be a level
+    deeper."""
 
     lookups: int = 10  # terms that ask DNS
     void: int = 2  # terms whose question finds nothing
     mx: int = 10  # hosts of one mx; more is a permerror
     ptr: int = 10  # names of one address; more are ignored
     explanation: int = 500  # characters of an explanation; more are cut
+    seconds: float = 20.0  # for all of a check; more is a temperror
 
     def __post_init__(self) -> None:
+        if min(self.lookups, self.void, self.mx, self.ptr, self.explanation, self.seconds) < 0:
+            raise ValueError("a limit is 0 or more")
         if self.lookups > 100:
             raise ValueError("more than 100 lookups are no limit")
 
 
 LIMITS = Limits()
-
-
-class Step(NamedTuple):
-    """What became of one term: how deep among included records, in whose record, and what DNS said for it.
-
-    `lookups` and `void` are the counts after it."""
-
-    depth: int
-    domain: str
-    term: str
-    outcome: str
-    lookups: int
-    void: int
-    answers: tuple[Answer, ...] = ()
-
-    def __str__(self) -> str:
-        counts = f"{self.lookups} lookups, {self.void} void"
-        return f"{'  ' * self.depth}{self.domain}: {self.term} -> {self.outcome} ({counts})"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The verdict, and how it came.
-
-    `reason` is ours.  `explanation` is text of the sender's domain for a fail: printable ASCII, but foreign; show it as
-    such.  `mechanism` is the term that decided, as written; empty where none did.  `problem` says what a permerror or
-    temperror is about.  `authentic`: DNSSEC vouches for every answer that was used."""
-
-    status: Status
-    reason: str
-    identity: str = "mailfrom"  # or "helo"
-    domain: str = ""
-    mechanism: str = ""
-    explanation: str = ""
-    problem: str = ""
-    lookups: int = 0
-    void_lookups: int = 0
-    authentic: bool = False
-    trace: tuple[Step, ...] = ()
-
-    def explain(self) -> str:
-        """The verdict and each step, a line each, with the DNS answers below their step."""
-        lines = [f"spf={self.status} {self.identity}={self.domain}: {self.reason}"]
-        for step in self.trace:
-            lines.append(f"  {step}")
-            lines += [f"  {'  ' * step.depth}  DNS {_shown(answer)}" for answer in step.answers]
-        if self.explanation:
-            lines.append(f"  the domain says: {self.explanation}")
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "status": self.status.value,
-            "reason": self.reason,
-            "identity": self.identity,
-            "domain": self.domain,
-            "mechanism": self.mechanism,
-            "explanation": self.explanation,
-            "problem": self.problem,
-            "lookups": self.lookups,
-            "void_lookups": self.void_lookups,
-            "authentic": self.authentic,
-            "trace": [
-                {**step._asdict(), "answers": [_shown(answer) for answer in step.answers]} for step in self.trace
-            ],
-        }
-
-
-def _shown(answer: Answer) -> str:
-    found = ", ".join(r.decode("latin-1") if isinstance(r, bytes) else str(r) for r in answer.records)
-    return f"{answer.question} -> {found if answer.found else answer.status.value}"
 
 
 def plan_check(
@@ -128,11 +48,13 @@ def plan_check(
     receiver: str = "",
     now: float,
     limits: Limits = LIMITS,
+    clock: Callable[[], float] | None = None,
 ) -> Lookup[Result]:
-    """Judges `mail_from`, or `helo` where that is empty, the null reverse-path (RFC 7208 2.4).
+    """Judges `mail_from`, or `helo` where that is empty, the null reverse-path (RFC 7208 2.3, 2.4).
 
-    `ip`: the client's address.  `receiver` and `now` (seconds since 1970) are for explanations only.  Raises ValueError
-    if `ip` is a text that is no address."""
+    `ip`: the client's address.  `receiver` and `now` (seconds since 1970) are for explanations only.  `clock` gives
+    seconds; where there is one, it is looked at before each round of questions, and `limits.seconds` is kept.  Raises
+    ValueError if `ip` is a text that is no address."""
     address = ip_address(ip) if isinstance(ip, str) else ip
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped  # RFC 7208 5: then ip4 is what matches
@@ -141,20 +63,25 @@ def plan_check(
     domain = _sender_domain(written)
     # RFC 7208 4.3: no local part is "postmaster".
     sender = f"{local_part or 'postmaster'}@{domain or written}"
-    evaluation = _Evaluation(Values(address, sender, helo, domain, receiver, now), limits)
+    evaluation = _Evaluation(address, (sender, helo, receiver, now), limits, clock)
     found = yield from evaluation.result(domain)
+    reason = found.reason
+    if found.directive is not None:
+        reason = f"{address!s} matches {found.directive.text} in the record of {found.domain}"
+    elif not reason:
+        reason = f"nothing in the record of {found.domain} matches {address}"
     return Result(
         found.status,
-        found.reason,
+        reason,
         identity,
         domain or written,
-        found.mechanism,
+        found.directive.text if found.directive is not None else "",
         found.explanation,
-        found.reason if found.status in (Status.PERMERROR, Status.TEMPERROR) else "",
+        reason if found.status in (Status.PERMERROR, Status.TEMPERROR) else "",
         evaluation.lookups,
         evaluation.void,
         evaluation.authentic,
-        tuple(evaluation.steps),
+        tuple(evaluation.entries),
     )
 
 
@@ -167,18 +94,6 @@ def _sender_domain(text: str) -> str:
     return name if "." in name else ""
 
 
-def askable(text: str) -> str:
-    """The name, lower case without final dot, if DNS can be asked for it; else "".
-
-    Macros make names that no host has, so any printable octet will do."""
-    name = text.removesuffix(".").lower()
-    if not name.isascii() or not name.isprintable() or len(name) > macro.MAX_NAME:
-        return ""
-    if ".." in name or name[:1] in ("", ".") or (len(name) > 63 and max(map(len, name.split("."))) > 63):
-        return ""
-    return name
-
-
 class _StoppedError(Exception):
     """permerror and temperror end the whole evaluation, however deep."""
 
@@ -188,30 +103,41 @@ class _StoppedError(Exception):
 
 
 class _Found(NamedTuple):
-    """What check_host() returns for one domain."""
+    """What check_host() returns for one domain.  `reason` is empty where `directive` or its absence says it all."""
 
     status: Status
     reason: str
-    mechanism: str = ""
     domain: str = ""
+    directive: Directive | None = None
     record: Record | None = None
-    explanation: str = ""
+    explanation: ForeignText = SILENCE
+
+
+_STATUS = {status.value: status for status in Status}
 
 
 class _Evaluation:
     """One call of check_host() and those within it."""
 
     __slots__ = (
-        "_asked", "_doubts", "_names", "_number", "_version",
-        "authentic", "limits", "lookups", "steps", "values", "void",
+        "_asked", "_clock", "_doubts", "_names", "_number", "_said", "_until", "_version",
+        "authentic", "entries", "ip", "limits", "lookups", "void",
     )  # fmt: skip
 
-    def __init__(self, values: Values, limits: Limits) -> None:
-        self.values, self.limits = values, limits
+    def __init__(
+        self,
+        ip: IpAddress,
+        said: tuple[str, str, str, float],
+        limits: Limits,
+        clock: Callable[[], float] | None,
+    ) -> None:
+        self.ip, self.limits = ip, limits
+        self._said = said  # sender, helo, receiver, now: only macros want them
         self.lookups = self.void = 0
-        self.steps: list[Step] = []
+        self.entries: list[Entry] = []
         self.authentic = True
-        self._version, self._number = values.ip.version, int(values.ip)
+        self._clock, self._until = clock, clock() + limits.seconds if clock is not None else 0.0
+        self._version, self._number = ip.version, int(ip)
         self._asked: list[Answer] = []
         self._doubts: list[Question] = []
         self._names: tuple[str, ...] | None = None
@@ -224,98 +150,126 @@ class _Evaluation:
             return _Found(stopped.status, stopped.reason)
         if found.status is Status.FAIL and found.record is not None and found.record.explanation is not None:
             text = yield from self.explanation(found.record.explanation, found.domain)
-            return found._replace(explanation=text)
+            return found._replace(explanation=ForeignText(text, found.domain) if text else SILENCE)
         return found
 
     # check_host() and the record, RFC 7208 4
 
     def check_host(self, domain: str, depth: int) -> Lookup[_Found]:
-        """RFC 7208 4.3 to 4.7 for one domain."""
+        """RFC 7208 4.3 to 4.7 and 6.1 for one domain: the terms from left to right, then redirect."""
         if "." not in domain:
             self.authentic = False
             return _Found(Status.NONE, "the identity has no domain that could have a record")
-        (answer,) = yield from self.ask((Question(domain, "TXT"),))
-        if answer.failed:
-            raise self.stop(Status.TEMPERROR, f"no answer for {domain} TXT: {answer.status}", domain, depth)
-        records = [text for text in answer.records if claims_spf(text)]
-        if not records:
-            self.note(depth, domain, "TXT", "no SPF record")
+        if self._clock is not None:
+            self.in_time()
+        (answer,) = yield (Question(domain, "TXT"),)
+        record = self.choose(answer, domain, depth)
+        if record is None:
             return _Found(Status.NONE, f"{domain} has no SPF record")
-        if len(records) > 1:
-            # RFC 7208 4.5
-            raise self.stop(Status.PERMERROR, f"{domain} has {len(records)} SPF records", domain, depth)
-        try:
-            record = Record.parse(records[0])
-        except RecordSyntaxError as error:
-            why = f"the record of {domain} is wrong at character {error.at + 1}: {error.why}"
-            raise self.stop(Status.PERMERROR, why, domain, depth) from None
-        self.note(depth, domain, "TXT", "a record")
-        return (yield from self.record(record, domain, depth))
-
-    def record(self, record: Record, domain: str, depth: int) -> Lookup[_Found]:
-        """The terms from left to right, then redirect (RFC 7208 4.6, 4.7, 6.1)."""
-        for directive in record.directives:
-            mechanism = directive.mechanism
-            if mechanism in ("ip4", "ip6"):
-                matched = directive.covers(self._version, self._number)
-            elif mechanism == "all":
-                matched = True
+        for stretch in record.stretches:
+            index = self.inside(stretch)
+            if stretch.start < index:
+                passed = depth, domain, record.directives, stretch.start, index, self.lookups, self.void
+                self.entries.append(passed)
+            if index < stretch.end:
+                return self.matched(record.directives[index], record, domain, depth)
+            directive = stretch.then
+            if directive is None:
+                break
+            if directive.mechanism == "all":
+                return self.matched(directive, record, domain, depth)
+            self.count(directive.text, domain, depth)
+            if directive.mechanism == "include" and stretch.target:
+                matched = self.included((yield from self.check_host(stretch.target, depth + 1)), directive)
             else:
-                matched = yield from self.term(directive, domain, depth)
-            self.note(depth, domain, directive.text, directive.qualifier if matched else "no match")
+                matched = yield from self.term(directive, stretch.target, domain, depth)
             if matched:
-                reason = f"{self.values.ip} matches {directive.text} in the record of {domain}"
-                return _Found(Status(directive.qualifier), reason, directive.text, domain, record)
+                return self.matched(directive, record, domain, depth)
+            self.note(depth, domain, directive.text, "no match", SECTIONS[directive.mechanism])
         if record.redirect is not None:
             return (yield from self.redirect(record.redirect, domain, depth))
-        return _Found(Status.NEUTRAL, f"nothing in the record of {domain} matches {self.values.ip}", "", domain, record)
+        return _Found(Status.NEUTRAL, "", domain, None, record)  # RFC 7208 4.7
+
+    def choose(self, answer: Answer, domain: str, depth: int) -> Record | None:
+        """The one record of an answer (RFC 7208 4.4 to 4.6)."""
+        self._asked.append(answer)
+        if not answer.authentic:
+            self.authentic = False
+        if answer.failed:
+            raise self.stop(Status.TEMPERROR, f"no answer for {domain} TXT: {answer.status}", domain, depth, "4.4")
+        records = [found for text in answer.records if (found := read(text)) is not None]
+        if not records:
+            self.note(depth, domain, "TXT", "no SPF record", "4.5")
+            return None
+        if len(records) > 1:
+            raise self.stop(Status.PERMERROR, f"{domain} has {len(records)} SPF records", domain, depth, "4.5")
+        record = records[0]
+        if isinstance(record, RecordSyntaxError):
+            why = f"the record of {domain} is wrong at character {record.at + 1}: {record.why}"
+            raise self.stop(Status.PERMERROR, why, domain, depth, "4.6")
+        self.note(depth, domain, "TXT", "a record", "4.5")
+        return record
+
+    def inside(self, stretch: Stretch) -> int:
+        """Which of the networks has the client, by its index; the end of the stretch if none (RFC 7208 5.6)."""
+        number = self._number
+        for shift, prefix, index in stretch.v4 if self._version == 4 else stretch.v6:
+            if number >> shift == prefix:
+                return index
+        return stretch.end
+
+    def matched(self, directive: Directive, record: Record, domain: str, depth: int) -> _Found:
+        """RFC 7208 4.6.2: the qualifier is the result."""
+        self.note(depth, domain, directive.text, directive.qualifier, SECTIONS[directive.mechanism])
+        return _Found(_STATUS[directive.qualifier], "", domain, directive, record)
 
     def redirect(self, spec: MacroString, domain: str, depth: int) -> Lookup[_Found]:
         """RFC 7208 6.1: the target's result is ours, except that no record is a permerror."""
         term = f"redirect={spec}"
         self.count(term, domain, depth)
         target = askable((yield from self.name(spec, domain)))
-        self.note(depth, domain, term, f"go on with {target}")
+        self.note(depth, domain, term, f"go on with {target}", "6.1")
         found = yield from self.check_host(target, depth + 1)
         if found.status is Status.NONE:
-            raise self.stop(Status.PERMERROR, f"{term} of {domain}: {found.reason}", domain, depth)
+            raise self.stop(Status.PERMERROR, f"{term} of {domain}: {found.reason}", domain, depth, "6.1")
         return found
 
-    def term(self, directive: Directive, domain: str, depth: int) -> Lookup[bool]:
+    def term(self, directive: Directive, target: str | None, domain: str, depth: int) -> Lookup[bool]:
         """A mechanism that asks DNS (RFC 7208 5)."""
-        self.count(directive.text, domain, depth)
-        target = domain
-        if directive.spec is not None:
-            # RFC 7208 4.8: macros stand in the domain-spec of every mechanism.
-            target = askable((yield from self.name(directive.spec, domain)))
-            if not target:
-                # 4.8 leaves open what a name is that cannot be; as a name that does not exist, it does not match.
-                if directive.mechanism == "include":
-                    why = f"{directive.text} of {domain} leads to no domain"
-                    raise self.stop(Status.PERMERROR, why, domain, depth)
-                return False
+        if target is None:
+            target = domain
+            if directive.spec is not None:
+                # RFC 7208 4.8: macros stand in the domain-spec of every mechanism.
+                target = askable((yield from self.name(directive.spec, domain)))
+        if not target:
+            # 4.8 leaves open what a name is that cannot be; as a name that does not exist, it does not match.
+            if directive.mechanism == "include":
+                why = f"{directive.text} of {domain} leads to no domain"
+                raise self.stop(Status.PERMERROR, why, domain, depth, "5.2")
+            return False
+        if directive.mechanism == "include":
+            return self.included((yield from self.check_host(target, depth + 1)), directive)
         try:
-            return (yield from _MECHANISMS[directive.mechanism](self, directive, target, depth))
+            return (yield from _MECHANISMS[directive.mechanism](self, directive, target))
         except _StoppedError as stopped:
             if self._asked:
-                self.note(depth, domain, directive.text, stopped.status.value)
+                self.note(depth, domain, directive.text, stopped.status.value, SECTIONS[directive.mechanism])
             raise
 
     # the mechanisms, RFC 7208 5.2 to 5.7
 
-    def include(self, directive: Directive, target: str, depth: int) -> Lookup[bool]:
+    def included(self, found: _Found, directive: Directive) -> bool:
         """RFC 7208 5.2: only a pass matches; no record is a permerror."""
-        found = yield from self.check_host(target, depth + 1)
         if found.status is Status.NONE:
             raise _StoppedError(Status.PERMERROR, f"{directive.text}: {found.reason}")
         return found.status is Status.PASS
 
-    def a(self, directive: Directive, target: str, depth: int) -> Lookup[bool]:
+    def a(self, directive: Directive, target: str) -> Lookup[bool]:
         """RFC 7208 5.3."""
         answer = yield from self.addresses(target)
         return self.near(answer, directive)
 
-    def mx(self, directive: Directive, target: str, depth: int) -> Lookup[bool]:
+    def mx(self, directive: Directive, target: str) -> Lookup[bool]:
         """RFC 7208 5.4: hosts are asked side by side, up to the limit; one that matches makes up for the others."""
         (answer,) = yield from self.needed((Question(target, "MX"),))
         if answer.absent:
@@ -336,13 +290,13 @@ class _Evaluation:
             raise _StoppedError(Status.PERMERROR, f"{directive.text} has more than {self.limits.mx} hosts")
         return False
 
-    def ptr(self, directive: Directive, target: str, depth: int) -> Lookup[bool]:
+    def ptr(self, directive: Directive, target: str) -> Lookup[bool]:
         """RFC 7208 5.5: a validated name of the client is the target or below it."""
         names = yield from self.names()
         wanted = tuple([name for name in names if name == target or name.endswith("." + target)])
         return bool((yield from self.validated(wanted)))
 
-    def exists(self, directive: Directive, target: str, depth: int) -> Lookup[bool]:
+    def exists(self, directive: Directive, target: str) -> Lookup[bool]:
         """RFC 7208 5.7: an A question, whatever the family of the client."""
         (answer,) = yield from self.needed((Question(target, "A"),))
         if answer.absent:
@@ -376,7 +330,7 @@ class _Evaluation:
     def names(self) -> Lookup[tuple[str, ...]]:
         """The client's names, not yet validated.  RFC 7208 5.5: if DNS fails, there are none."""
         if self._names is None:
-            (answer,) = yield from self.ask((Question(self.values.ip.reverse_pointer, "PTR"),))
+            (answer,) = yield from self.ask((Question(self.ip.reverse_pointer, "PTR"),))
             if answer.absent:
                 yield from self.count_void(str(answer.question))
             # 4.6.4: those beyond the limit are ignored.
@@ -388,7 +342,7 @@ class _Evaluation:
         if not names:
             return []
         answers = yield from self.ask(tuple([Question(name, self.family) for name in names]))
-        return [name for name, answer in zip(names, answers, strict=True) if self.values.ip in answer.records]
+        return [name for name, answer in zip(names, answers, strict=True) if self.ip in answer.records]
 
     def name(self, spec: MacroString, domain: str) -> Lookup[str]:
         """The name that a domain-spec stands for in the record of `domain`."""
@@ -398,7 +352,8 @@ class _Evaluation:
 
     def values_for(self, text: MacroString, domain: str) -> Lookup[Values]:
         """What the letters stand for in the record of `domain`."""
-        values = replace(self.values, domain=domain)
+        sender, helo, receiver, now = self._said
+        values = Values(self.ip, sender, helo, domain, receiver, now)
         if "p" not in text.letters:
             return values
         # RFC 7208 7.2: the domain itself before names below it before any other.
@@ -421,7 +376,7 @@ class _Evaluation:
         except (_StoppedError, MacroSyntaxError, UnicodeDecodeError):
             return ""
         finally:
-            self.note(0, domain, f"exp={spec}", "the explanation")
+            self.note(0, domain, f"exp={spec}", "the explanation", "6.2")
         # The sender's local part may be anything.
         return "".join(["?" if not " " <= char <= "~" else char for char in said[: self.limits.explanation]])
 
@@ -429,12 +384,19 @@ class _Evaluation:
 
     def ask(self, questions: tuple[Question, ...]) -> Lookup[tuple[Answer, ...]]:
         """Answers side by side, remembered for the next step."""
+        if self._clock is not None:
+            self.in_time()
         answers = yield questions
         self._asked += answers
         for answer in answers:
             if not answer.authentic:
                 self.authentic = False
         return answers
+
+    def in_time(self) -> None:
+        """RFC 7208 4.6.4, third paragraph: too long is a temperror."""
+        if self._clock is not None and self._clock() > self._until:
+            raise _StoppedError(Status.TEMPERROR, f"it takes more than {self.limits.seconds:g} seconds")
 
     def needed(self, questions: tuple[Question, ...]) -> Lookup[tuple[Answer, ...]]:
         """As `ask`; a failure is a temperror (RFC 7208 5)."""
@@ -449,7 +411,7 @@ class _Evaluation:
         self.lookups += 1
         if self.lookups > self.limits.lookups:
             why = f"{term} of {domain} is one more than the {self.limits.lookups} terms that may ask DNS"
-            raise self.stop(Status.PERMERROR, why, domain, depth)
+            raise self.stop(Status.PERMERROR, why, domain, depth, "4.6.4")
 
     def count_void(self, what: str, doubt: Question | None = None) -> Lookup[None]:
         """RFC 7208 4.6.4, last paragraph.  Not void after all if `doubt` has an answer, asked where it matters."""
@@ -464,20 +426,20 @@ class _Evaluation:
             why = f"{what} finds nothing, which is one more than the {self.limits.void} void lookups allowed"
             raise _StoppedError(Status.PERMERROR, why)
 
-    def note(self, depth: int, domain: str, term: str, outcome: str) -> None:
+    def note(self, depth: int, domain: str, term: str, outcome: str, section: str) -> None:
         """A step, with the answers since the last one."""
-        self.steps.append(Step(depth, domain, term, outcome, self.lookups, self.void, tuple(self._asked)))
-        if self._asked:
+        asked = self._asked
+        if asked:
             self._asked = []
+        self.entries.append((depth, domain, term, outcome, self.lookups, self.void, tuple(asked), section))
 
-    def stop(self, status: Status, reason: str, domain: str, depth: int) -> _StoppedError:
+    def stop(self, status: Status, reason: str, domain: str, depth: int, section: str) -> _StoppedError:
         """Notes why, and makes the exception."""
-        self.note(depth, domain, status.value, reason)
+        self.note(depth, domain, status.value, reason, section)
         return _StoppedError(status, reason)
 
 
-_MECHANISMS: dict[str, Callable[[_Evaluation, Directive, str, int], Lookup[bool]]] = {
-    "include": _Evaluation.include,
+_MECHANISMS: dict[str, Callable[[_Evaluation, Directive, str], Lookup[bool]]] = {
     "a": _Evaluation.a,
     "mx": _Evaluation.mx,
     "ptr": _Evaluation.ptr,

@@ -3,7 +3,8 @@
 parse(text)          explain-string or macro-string, as it is written
 parse_domain(text)   domain-spec, which ends like a name
 MacroString.expand   the text that it stands for
-MacroString.name     the name that it stands for, short enough to be asked for"""
+MacroString.name     the name that it stands for, short enough to be asked for
+askable(name)        as it is asked for, if it can be"""
 
 from __future__ import annotations
 
@@ -23,11 +24,13 @@ _PART = re.compile(r"%\{([a-zA-Z])([0-9]*)([rR]?)([-.+,/_=]*)\}|%([%_-])|([!-$&-
 _PART_OR_SPACE = re.compile(_PART.pattern.replace("[!-$&-~]", "[ -$&-~]"))
 # domain-end without a macro.  A toplabel is not all digits, so that addresses are no names.
 _TOP_LABEL = re.compile(r"(?:[0-9]*[A-Za-z][A-Za-z0-9]*|[A-Za-z0-9]+-[A-Za-z0-9-]*[A-Za-z0-9])\Z")
+_PLAIN_DOMAIN = re.compile(r"(?:[!-$&-\-0-~]+\.)+[A-Za-z]{2,63}\Z")
 _ESCAPES = {"%": "%", "_": " ", "-": "%20"}
 _ESCAPED = {text: "%" + sign for sign, text in _ESCAPES.items()}
 # RFC 7208 7.2: these only in the text of an explanation.
 _EXPLANATION_ONLY = frozenset("crt")
-_LETTERS = frozenset("slodiphv") | _EXPLANATION_ONLY
+_PLAIN_LETTERS = frozenset("slodiphv")
+_LETTERS = _PLAIN_LETTERS | _EXPLANATION_ONLY
 
 
 class MacroSyntaxError(RecordSyntaxError):
@@ -138,6 +141,18 @@ class MacroString:
         return "".join([_written(part) if isinstance(part, str) else str(part) for part in self.parts])
 
 
+def askable(text: str) -> str:
+    """The name, lower case without final dot, if DNS can be asked for it; else "".
+
+    Macros make names that no host has, so any printable octet will do."""
+    name = text.removesuffix(".").lower()
+    if not name.isascii() or not name.isprintable() or len(name) > MAX_NAME:
+        return ""
+    if ".." in name or name[:1] in ("", ".") or (len(name) > 63 and max(map(len, name.split("."))) > 63):
+        return ""
+    return name
+
+
 def _written(literal: str) -> str:
     return re.sub("%20|%| ", lambda found: _ESCAPED[found[0]], literal)
 
@@ -150,6 +165,8 @@ def parse(text: str, start: int = 0, end: int | None = None, *, explanation: boo
 def parse_domain(text: str, start: int = 0, end: int | None = None) -> MacroString:
     """`text[start:end]` as domain-spec.  Raises MacroSyntaxError."""
     end = len(text) if end is None else end
+    if plain := _PLAIN_DOMAIN.match(text, start, end):  # most are
+        return MacroString((plain[0],), plain[0])
     parsed, literal = _parse(text, start, end, False)
     if not parsed.parts:
         raise MacroSyntaxError(text, start, "expected a domain")
@@ -173,7 +190,10 @@ def _parse(text: str, start: int, end: int, explanation: bool) -> tuple[MacroStr
             raise MacroSyntaxError(text, at, why)
         letter, keep, reverse, delimiters, escape, literal = match.groups()
         if letter is not None:
-            parts.append(_macro(text, at, letter, keep, bool(reverse), delimiters, explanation))
+            if letter in _PLAIN_LETTERS and not keep:
+                parts.append(Macro(letter, 0, reverse != "", delimiters))
+            else:
+                parts.append(_macro(text, at, letter, keep, reverse != "", delimiters, explanation))
         else:
             plain = literal if escape is None else _ESCAPES[escape]
             if parts and isinstance(parts[-1], str):
