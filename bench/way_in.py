@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import mox_dkim  # noqa: E402
 from kit.dnsservers import dns_world  # noqa: E402
 from kit.postfix import postfix  # noqa: E402
-from kit.processes import Running, answers, free_port, program  # noqa: E402
+from kit.processes import Running, answers, free_port, program, tree  # noqa: E402
 from kit.server import configure, moxd  # noqa: E402
 from kit.smtpload import load, signed_message  # noqa: E402
 
@@ -63,19 +63,6 @@ class Subject:
     port: int
     recipient: str
     pids: Callable[[], list[int]]
-
-
-def tree(pid: int) -> list[int]:
-    """A process and everything below it."""
-    found, waiting = [], [pid]
-    while waiting:
-        one = waiting.pop()
-        found.append(one)
-        try:
-            waiting += [int(word) for word in Path(f"/proc/{one}/task/{one}/children").read_text().split()]
-        except FileNotFoundError:
-            continue
-    return found
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -157,8 +144,7 @@ def subjects(folder: Path) -> Iterator[tuple[list[Subject], Path]]:
                 certificate=tls / "server.pem", key=tls / "server-key.pem",
             )
         )  # fmt: skip
-        master = int((peer.folder / "queue" / "pid" / "master.pid").read_text())
-        found.append(Subject("Postfix", "127.0.0.25", 25, "you@postfix.test", lambda: tree(master)))
+        found.append(Subject("Postfix", "127.0.0.25", 25, "you@postfix.test", peer.pids))
         try:
             import aiosmtpd  # noqa: F401
         except ImportError:

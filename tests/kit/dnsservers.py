@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,11 +59,6 @@ remote-control:
 
 def _zone_text(name: str, records: str) -> str:
     return f"$ORIGIN {name}.\n$TTL 300\n@ IN SOA ns.{name}. admin.{name}. 1 3600 600 86400 60\n@ IN NS ns.{name}.\nns IN A 127.0.0.1\n{records}\n"
-
-
-def _listens_udp(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _answered(server: str, port: int, name: str, type_: str, flag: str = "") -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.processes import Running, answers, program
+from kit.processes import Running, answers, program, tree
 
 _MASTER = """\
 {address}:25 inet  n       -       n       -       -       smtpd
@@ -86,6 +86,11 @@ class Postfix:
 
     folder: Path
     address: str
+    process: int
+
+    def pids(self) -> list[int]:
+        """Its processes."""
+        return tree(self.process)
 
     def messages(self) -> list[bytes]:
         """What it has delivered."""
@@ -130,18 +135,18 @@ def postfix(
     }
     (folder / "etc" / "main.cf").write_text(_MAIN.format(**values))
     (folder / "etc" / "master.cf").write_text(_MASTER.format(**values))
-    command = [program_, "-c", str(folder / "etc"), "start-fg"]
+    # A process namespace of its own: whatever becomes of us, nothing of it is left to hold port 25.
+    command = ["unshare", "--pid", "--mount", "--kill-child", "--"]
+    probe = subprocess.run([*command, "true"], capture_output=True, text=True)
+    if probe.returncode != 0:
+        pytest.skip(f"no namespaces here, so Postfix cannot be kept apart: {probe.stderr.strip()}")
     if nameserver is not None:
         (folder / "resolv.conf").write_text(f"nameserver {nameserver}\n")
         script = f'mount --bind "{folder}/resolv.conf" /etc/resolv.conf && exec "$@"'
-        command = ["unshare", "-m", "sh", "-c", script, "sh", *command]
-        probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, text=True)
-        if probe.returncode != 0:
-            pytest.skip(f"no mount namespaces here, so Postfix cannot get its own resolver: {probe.stderr.strip()}")
-    running = Running(command, folder, "start")
+        command += ["sh", "-c", script, "sh"]
+    running = Running([*command, program_, "-c", str(folder / "etc"), "start-fg"], folder, "start")
     try:
         running.wait_until(lambda: answers(25, address), 30)
-        yield Postfix(folder, address)
+        yield Postfix(folder, address, running.process.pid)
     finally:
-        subprocess.run([program_, "-c", str(folder / "etc"), "abort"], capture_output=True)
         running.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -34,6 +35,43 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
+def loopback(count: int) -> list[str]:
+    """Addresses of the loopback network that nobody listens on: runs side by side do not meet on port 25."""
+    chosen = random.SystemRandom()
+    while True:
+        net = f"127.{chosen.randrange(1, 255)}.{chosen.randrange(1, 255)}"
+        found = [f"{net}.{number}" for number in range(1, count + 1)]
+        if not any(answers(port, address) for address in found for port in (25, 143, 993)):
+            return found
+
+
+def tree(pid: int) -> list[int]:
+    """A process and everything below it, itself first."""
+    found, waiting = [], [pid]
+    while waiting:
+        one = waiting.pop()
+        try:
+            waiting += [int(word) for word in Path(f"/proc/{one}/task/{one}/children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        found.append(one)
+    return found
+
+
+def peak_memory(pid: int) -> int:
+    """The highest resident set of a process so far, in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(f"no VmHWM of {pid}")
+
+
+def ends_with_us(arguments: Sequence[str]) -> list[str]:
+    """The command, killed by the kernel when this process ends in whatever way."""
+    found = shutil.which("setpriv", path=PATH)
+    return [found, "--pdeathsig", "KILL", "--", *arguments] if found else list(arguments)
+
+
 class Running:
     """A program that runs."""
 
@@ -42,7 +80,7 @@ class Running:
         self.log = folder / f"{name}.log"
         self._file = self.log.open("ab")
         self.process = subprocess.Popen(
-            list(arguments),
+            ends_with_us(arguments),
             stdout=self._file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -79,7 +117,12 @@ class Running:
         return status
 
     def kill(self) -> None:
-        """kill -9 for it and everything it started."""
+        """kill -9 for it and everything it started, also what has made a session of its own."""
+        for pid in tree(self.process.pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:

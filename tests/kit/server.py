@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 
-from kit.processes import Running, answers
+from kit.processes import Running, answers, tree
 
 PASSWORD = "a password for tests"
 _STATIC = """\
@@ -75,16 +75,7 @@ class Moxd:
 
     def pids(self) -> list[int]:
         """Its processes."""
-        found, waiting = [], [self.running.process.pid]
-        while waiting:
-            pid = waiting.pop()
-            found.append(pid)
-            try:
-                text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-            except FileNotFoundError:
-                continue
-            waiting += [int(word) for word in text.split()]
-        return found
+        return tree(self.running.process.pid)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs `moxd …` with this configuration."""

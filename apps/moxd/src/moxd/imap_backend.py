@@ -48,8 +48,8 @@ class _Mapped:
             raise _told(error) from error
 
     def add_done_callback(self, callback: Callable[[Any], object], /) -> object:
-        """mox_imap.Pending"""
-        self._future.add_done_callback(callback)
+        """mox_imap.Pending: it is this that is done, for whoever asks which one it was."""
+        self._future.add_done_callback(lambda _: callback(self))
         return None
 
 
