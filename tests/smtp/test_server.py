@@ -128,7 +128,7 @@ DIALOGUES = {
     "what says little": GREETED
     + "C: NOOP hello\nS: 250 2.0.0\nC: VRFY root\nS: 252 2.5.0\nC: EXPN all\nS: 502\nC: HELP\nS: 214",
     "unknown": GREETED + "C: WHATISTHIS\nS: 500 5.5.1",
-    "a stranger to SMTP": "S: 220\nC: GET / HTTP/1.1\nS: 500\nS: closed",
+    "a stranger to SMTP": "S: 220\nC: GET / HTTP/1.1\nS: 502\nS: closed",
     "HELO": "S: 220\nC: HELO client.example\nS: 250 mx.example",
     "EHLO without a name": "S: 220\nC: EHLO\nS: 501",
     "unknown parameter": GREETED + "C: MAIL FROM:<> FOO=bar\nS: 555 5.5.4",
@@ -180,11 +180,11 @@ def test_offers() -> None:
     over_tls = stage.reply().split("\n")
     assert "250-STARTTLS" not in over_tls
     assert "250-AUTH SCRAM-SHA-256 PLAIN" in over_tls
-    assert "250-LIMITS RCPTMAX=1000" in over_tls
+    assert "250-LIMITS MAILMAX=1000 RCPTMAX=1000" in over_tls
 
 
 AUTH = {
-    "needs TLS": (False, "C: AUTH PLAIN AHVzZXIAc2VjcmV0\nS: 538 5.7.11"),
+    "needs TLS": (False, "C: AUTH PLAIN AHVzZXIAc2VjcmV0\nS: 503 5.7.10"),
     "MAIL needs AUTH": (True, "C: MAIL FROM:<>\nS: 530 5.7.0"),
     "at once": (True, "C: AUTH PLAIN AHVzZXIAc2VjcmV0\nS: 235 2.7.0\nC: MAIL FROM:<>\nS: 250"),
     "on being asked": (True, "C: AUTH PLAIN\nS: 334\nC: AHVzZXIAc2VjcmV0\nS: 235"),
@@ -193,7 +193,7 @@ AUTH = {
         "C: AUTH PLAIN AHVzZXIAd3Jvbmc=\nS: 535 5.7.8\nC: AUTH plain AHVzZXIAc2VjcmV0\nS: 235 2.7.0",
     ),
     "not twice": (True, "C: AUTH PLAIN AHVzZXIAc2VjcmV0\nS: 235\nC: AUTH PLAIN\nS: 503 5.5.1"),
-    "no such mechanism": (True, "C: AUTH GSSAPI\nS: 504 5.5.4"),
+    "no such mechanism": (True, "C: AUTH GSSAPI\nS: 534 5.7.9"),
     "given up": (True, "C: AUTH PLAIN\nS: 334\nC: *\nS: 501\nC: NOOP\nS: 250"),
     "not base64": (True, "C: AUTH PLAIN\nS: 334\nC: !\nS: 501 5.5.2\nC: NOOP\nS: 250"),
     "not base64 at once": (True, "C: AUTH PLAIN !\nS: 501 5.5.2"),
@@ -551,11 +551,17 @@ def test_drain_lets_a_transaction_finish() -> None:
 
 # -- any cut
 
-SESSION = (
+GOOD = (
     b"EHLO a.example\r\nMAIL FROM:<a@b.example> SIZE=10\r\nRCPT TO:<b@mx.example>\r\nRCPT TO:<no@mx.example>\r\nDATA\r\n"
-    b"Subject: x\r\n\r\n..dot\r\n...\r\n.. \r\n\r\n.\r\nRSET\r\nMAIL FROM:<> X\r\nBLAH\r\nMAIL FROM:<>\r\n"
-    b"RCPT TO:<c@mx.example>\r\nDATA\r\nbare\nlf\r\n.\r\nNOOP\n\r\nVRFY x\r\nQUIT\r\n"
+    b"Subject: x\r\n\r\n..dot\r\n...\r\n.. \r\n\r\n.\r\nRSET\r\nMAIL FROM:<> X\r\nBLAH\r\nBDAT 5\r\nlost\rMAIL FROM:<>\r\n"
+    b"RCPT TO:<c@mx.example>\r\nBDAT 10\r\nSubject: y\r\nBDAT 0\r\nBDAT 8 LAST\r\n\r\n\r\nend.NOOP\n\r\nVRFY x\r\n"
 )
+BAD = b"MAIL FROM:<>\r\nRCPT TO:<c@mx.example>\r\nDATA\r\nbare\nlf\r\n.\r\nMAIL FROM:<forged@b.example>\r\n"
+ENDS = {
+    "QUIT": GOOD + b"QUIT\r\n",
+    "a bare LF": GOOD + BAD,
+    "a bare CR in BDAT": GOOD + b"MAIL FROM:<>\r\nRCPT TO:<c@mx.example>\r\nBDAT 4 LAST\r\nx\ryzQUIT\r\n",
+}
 
 
 def joined(events: list[Any]) -> list[Any]:
@@ -578,23 +584,34 @@ def without_lost(events: list[Any]) -> list[Any]:
     ]
 
 
-@settings(max_examples=150)
-@given(st.lists(st.integers(0, 2000), max_size=12))
-def test_any_cut_gives_the_same_events(at: list[int]) -> None:
+@pytest.mark.parametrize("said", ENDS.values(), ids=ENDS.keys())
+@settings(max_examples=100)
+@given(at=st.lists(st.integers(0, 2000), max_size=12))
+def test_any_cut_gives_the_same_events(said: bytes, at: list[int]) -> None:
     whole, pieces = Stage(server(), yes), Stage(server(), yes)
-    whole.hear(SESSION)
-    for piece in cut(SESSION, at):
+    whole.hear(said)
+    for piece in cut(said, at):
         pieces.hear(piece)
     assert without_lost(joined(pieces.events)) == without_lost(joined(whole.events))
     assert pieces.said == whole.said
-    assert any(isinstance(event, Quit) for event in whole.events)
     assert any(isinstance(event, Violation) for event in whole.events)
+    assert [event.size for event in whole.events if isinstance(event, MessageEnd)] == [30, 18]
 
 
-def test_byte_by_byte() -> None:
+@pytest.mark.parametrize("said", ENDS.values(), ids=ENDS.keys())
+def test_byte_by_byte(said: bytes) -> None:
     whole, pieces = Stage(server(), yes), Stage(server(), yes)
-    whole.hear(SESSION)
-    for piece in cut(SESSION, range(len(SESSION))):
+    whole.hear(said)
+    for piece in cut(said, range(len(said))):
         pieces.hear(piece)
     assert without_lost(joined(pieces.events)) == without_lost(joined(whole.events))
     assert pieces.said == whole.said
+    assert (b"221" in whole.said) == said.endswith(b"QUIT\r\n")
+
+
+def test_a_bare_line_end_in_a_message_is_the_end_of_the_session() -> None:
+    stage = in_data(server())
+    stage.hear(b"bare\nlf\r\n.\r\nMAIL FROM:<forged@b.example>\r\n")
+    assert stage.said.startswith(b"521 5.5.2 the message has a bare LF")
+    assert stage.said.count(b"\r\n") == 1
+    assert stage.session.ended

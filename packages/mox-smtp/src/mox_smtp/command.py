@@ -3,59 +3,25 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TypeAlias
 
 from mox_message import Path
+from mox_smtp.parameters import NO_PARAMETERS, CommandSyntaxError, Parameters
 
-_NONE: Mapping[str, str | None] = MappingProxyType({})
-
-
-class CommandSyntaxError(ValueError):
-    """A command line breaks its grammar: `.text`, `.at` (characters), `.why`; `.code` and `.enhanced` to reply with."""
-
-    def __init__(self, text: str, at: int, why: str, code: int = 501, enhanced: str = "5.5.4") -> None:
-        self.text, self.at, self.why, self.code, self.enhanced = text, at, why, code, enhanced
-        super().__init__(why)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """ESMTP parameters by keyword in capitals; a value of None has no "=" (RFC 5321 4.1.2, esmtp-param)."""
-
-    values: Mapping[str, str | None] = field(default_factory=lambda: _NONE)
-
-    def __contains__(self, keyword: str) -> bool:
-        return keyword in self.values
-
-    def get(self, keyword: str) -> str:
-        """The value, or "" where there is none."""
-        return self.values.get(keyword) or ""
-
-    def number(self, keyword: str) -> int | None:
-        """A value of up to 20 digits (RFC 1870 6), None where the keyword is not.  Raises CommandSyntaxError."""
-        if keyword not in self.values:
-            return None
-        text = self.values[keyword] or ""
-        if not (text.isascii() and text.isdigit() and len(text) <= 20):
-            raise CommandSyntaxError(text, 0, f"{keyword} needs a number")
-        return int(text)
-
-    def __str__(self) -> str:
-        return "".join(f" {key}" if value is None else f" {key}={value}" for key, value in self.values.items())
+__all__ = ["Auth", "Bdat", "Command", "CommandSyntaxError", "Ehlo", "Mail", "Parameters", "Rcpt", "Simple"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ehlo:
-    """EHLO; HELO where not `extended`."""
+    """EHLO; HELO where not `extended`; LHLO (RFC 2033 4.1) where `lmtp`."""
 
     name: str
     extended: bool = True
+    lmtp: bool = False
 
     def __str__(self) -> str:
-        return f"{'EHLO' if self.extended else 'HELO'} {self.name}"
+        return f"{'LHLO' if self.lmtp else 'EHLO' if self.extended else 'HELO'} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +29,7 @@ class Mail:
     """MAIL FROM."""
 
     path: Path
-    parameters: Parameters = Parameters()
+    parameters: Parameters = NO_PARAMETERS
 
     def __str__(self) -> str:
         return f"MAIL FROM:<{self.path}>{self.parameters}"
@@ -74,7 +40,7 @@ class Rcpt:
     """RCPT TO."""
 
     path: Path
-    parameters: Parameters = Parameters()
+    parameters: Parameters = NO_PARAMETERS
 
     def __str__(self) -> str:
         return f"RCPT TO:<{self.path}>{self.parameters}"

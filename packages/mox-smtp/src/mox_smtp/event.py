@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from mox_message import Path
-from mox_smtp.command import Parameters
+from mox_smtp.parameters import (
+    NO_MAIL_OPTIONS,
+    NO_PARAMETERS,
+    NO_RCPT_OPTIONS,
+    Body,
+    MailOptions,
+    Parameters,
+    RcptOptions,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +24,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """EHLO (extended) or HELO."""
+    """EHLO (extended) or HELO; LHLO counts as extended."""
 
     name: str
     extended: bool
@@ -45,38 +53,56 @@ class AuthResponse:
 
 @dataclass(frozen=True, slots=True)
 class MailFrom:
-    """MAIL FROM; `size` as the client declared it, or None."""
+    """MAIL FROM.  `parameters` as they were written, `options` as they are understood and offered."""
 
     path: Path
-    parameters: Parameters
-    size: int | None = None
-    smtputf8: bool = False
-    body_8bit: bool = False
+    parameters: Parameters = NO_PARAMETERS
+    options: MailOptions = NO_MAIL_OPTIONS
+
+    @property
+    def size(self) -> int | None:
+        """As the client declared it, or None."""
+        return self.options.size
+
+    @property
+    def smtputf8(self) -> bool:
+        """The message is internationalised (RFC 6531)."""
+        return self.options.smtputf8
+
+    @property
+    def body_8bit(self) -> bool:
+        """The body has octets above 127, by the client's word."""
+        return self.options.body is not Body.SEVEN_BIT
 
 
 @dataclass(frozen=True, slots=True)
 class RcptTo:
-    """RCPT TO."""
+    """RCPT TO; `parameters` and `options` as with MailFrom."""
 
     path: Path
-    parameters: Parameters
+    parameters: Parameters = NO_PARAMETERS
+    options: RcptOptions = NO_RCPT_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
 class DataStart:
-    """DATA, with at least one recipient taken.  A refusal ends the transaction before the message."""
+    """DATA or the first BDAT, with at least one recipient taken.  A refusal ends the transaction before the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the message, dots undone.  None goes on; a refusal is said at the message's end, and no more comes."""
+    """A piece of the message, dots undone.  None goes on; a refusal is said at the message's end, and no more comes.
+
+    Answered with an awaitable (see mox_smtp.aio), nothing more is read from the client until it is done."""
 
     data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class MessageEnd:
-    """The message is complete and sound; its octets.  The reply, which must be one, decides whose it is now."""
+    """The message is complete and sound; its octets.  The reply, which must be one, decides whose it is now.
+
+    With LMTP a tuple may answer: a reply for each recipient that was taken, in order (RFC 2033 4.2)."""
 
     size: int
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 from collections.abc import Callable
 
 from mox_message import AddressSyntaxError, Path
 from mox_smtp.command import Auth, Bdat, Command, CommandSyntaxError, Ehlo, Mail, Parameters, Rcpt, Simple
+from mox_smtp.config import DEFAULT_QUIRKS, Quirk
+from mox_smtp.parameters import NO_PARAMETERS
 
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 # esmtp-value: printable but "=" and space; with SMTPUTF8 also UTF-8 (RFC 6531 3.3).
@@ -23,9 +26,20 @@ MAX_HELLO = 255
 MAX_PARAMETERS = 20
 
 
-def read(line: bytes) -> Command:
+# Lines of at most so many octets are remembered when they were read well: of a server's lines most come again.
+MAX_REMEMBERED = 256
+
+
+def read(line: bytes, quirks: frozenset[Quirk] = DEFAULT_QUIRKS) -> Command:
     """A whole command line without its end.  Raises CommandSyntaxError."""
-    scan = Scanner(line)
+    # What may hold a password is not remembered.
+    if len(line) <= MAX_REMEMBERED and line[:4].upper() in _REMEMBERED:
+        return _read_again(line, quirks)
+    return _read(line, quirks)
+
+
+def _read(line: bytes, quirks: frozenset[Quirk]) -> Command:
+    scan = Scanner(line, quirks)
     verb = scan.verb()
     rule = RULES.get(verb)
     if rule is None:
@@ -33,13 +47,18 @@ def read(line: bytes) -> Command:
     return rule(scan)
 
 
+_REMEMBERED = frozenset({b"EHLO", b"LHLO", b"MAIL", b"RCPT", b"DATA", b"RSET", b"QUIT", b"NOOP", b"STAR", b"HELO"})
+_read_again = functools.lru_cache(maxsize=1024)(_read)
+
+
 class Scanner:
     """A cursor in a command line."""
 
-    __slots__ = ("at", "text")
+    __slots__ = ("at", "quirks", "text")
 
-    def __init__(self, line: bytes) -> None:
+    def __init__(self, line: bytes, quirks: frozenset[Quirk] = DEFAULT_QUIRKS) -> None:
         self.at = 0
+        self.quirks = quirks
         try:
             self.text = line.decode("utf-8")
         except UnicodeDecodeError:
@@ -64,6 +83,10 @@ class Scanner:
     def helo(self) -> Ehlo:
         """ "HELO" SP Domain"""
         return Ehlo(self.hello_name(), extended=False)
+
+    def lhlo(self) -> Ehlo:
+        """RFC 2033 4.1: as EHLO."""
+        return Ehlo(self.hello_name(), lmtp=True)
 
     def hello_name(self) -> str:
         """What a client calls itself.
@@ -135,13 +158,12 @@ class Scanner:
 
     def path(self, *, null: bool) -> Path:
         """Reverse-path (`null` may be), or Forward-path (<Postmaster> may be)."""
-        # Quirk space-after-colon: RFC 5321 3.3 forbids it, many devices write it; it changes no meaning.
-        self.spaces()
+        if Quirk.SPACE_AFTER_COLON in self.quirks:
+            self.spaces()
         match = _PATH.match(self.text, self.at)
         if match is not None:
             text = match[0]
-        elif (match := _BARE_PATH.match(self.text, self.at)) is not None:
-            # Quirk bare-path: old scripts leave the angle brackets out.
+        elif Quirk.BARE_PATH in self.quirks and (match := _BARE_PATH.match(self.text, self.at)) is not None:
             text = f"<{match[0]}>"
         elif self.at == len(self.text):
             raise self.fail("an address is missing", 500, "5.5.2")
@@ -159,7 +181,7 @@ class Scanner:
     def parameters(self) -> Parameters:
         """Mail-parameters or Rcpt-parameters: esmtp-param *(SP esmtp-param)"""
         if self.at == len(self.text):
-            return _NO_PARAMETERS
+            return NO_PARAMETERS
         values: dict[str, str | None] = {}
         while True:
             self.spaces()
@@ -204,9 +226,7 @@ class Scanner:
             raise self.fail("nothing may follow here")
 
 
-_NO_PARAMETERS = Parameters()
-
-_VERBS = "ehlo helo mail rcpt data bdat rset quit starttls auth vrfy expn help noop"
+_VERBS = "ehlo helo lhlo mail rcpt data bdat rset quit starttls auth vrfy expn help noop"
 RULES: dict[str, Callable[[Scanner], Command]] = {name.upper(): getattr(Scanner, name) for name in _VERBS.split()}
 
 

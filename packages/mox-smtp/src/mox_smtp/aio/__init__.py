@@ -1,6 +1,7 @@
 """Both halves of SMTP on asyncio: bytes to sessions and back, TLS, deadlines, back-pressure.
 
 server.py   serve(make_handler, sock, config) -> Server
+session.py  one connection of it
 client.py   connect(addresses, name, config) -> ClientConnection; deliver() for one message"""
 
 from mox_smtp.aio.client import ClientConnection, ConnectError, connect, deliver
