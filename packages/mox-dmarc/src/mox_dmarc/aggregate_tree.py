@@ -30,6 +30,7 @@ _CHARSETS = re.compile(r"(?:us-ascii|ascii|iso-?8859-\d{1,2}|latin-?1|windows-12
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
 _LONGEST_REFERENCE = 10
+_SPACE = " \t\r\n"  # XML 1.0 2.3
 
 # Takes a problem to be told.
 Note = Callable[[str], None]
@@ -58,7 +59,7 @@ class Element:
     @property
     def text(self) -> str:
         """The text directly in it, without white space around."""
-        return "".join(self.pieces).strip()
+        return "".join(self.pieces).strip(_SPACE)
 
     def child(self, name: str) -> Element | None:
         """The first child of the schema with this name."""
@@ -178,12 +179,11 @@ class Trees:
             return
         into = self._stack[-1]
         room = self.limits.text - into.size
-        if room <= 0:
-            if not data.isspace():
-                self.problem(f"<{into.name}> is longer than {self.limits.text} characters")
-            return
-        into.pieces.append(data[:room])
-        into.size += min(len(data), room)
+        if len(data) > room and not data[max(room, 0) :].isspace():
+            self.problem(f"<{into.name}> is longer than {self.limits.text} characters")
+        if room > 0:
+            into.pieces.append(data[:room])
+            into.size += min(len(data), room)
 
 
 def _no_doctype(*_: object) -> NoReturn:

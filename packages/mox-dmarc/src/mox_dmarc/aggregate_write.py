@@ -34,8 +34,9 @@ from mox_message.compose import address_list, attachment, message, multipart, te
 # XML 1.0 2.2 allows no control characters but these three, and no half of a surrogate pair.
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,60}\Z")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+\Z")  # RFC 3986, for a namespace
 _ID = re.compile(r"[A-Za-z0-9]+\Z")
-# RFC 5322 3.2.3, dot-atom-text, one @ allowed: RFC 9990 3.5.1, ridfmt.
+# RFC 9990 3.5.1, ridfmt: dot-atom-text of RFC 5322 3.2.3, one @ allowed.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _REPORT_ID = re.compile(rf"{_ATOM}(?:\.{_ATOM})*(?:@{_ATOM}(?:\.{_ATOM})*)?")
 
@@ -177,7 +178,7 @@ def _spf(one: SpfAuth, new: bool) -> Iterator[str]:
 
 
 def _writable(one: Extension) -> bool:
-    return bool(_NAME.match(one.name) and one.definition)
+    return bool(_NAME.match(one.name) and _URI.match(one.definition))
 
 
 def _extension(one: Extension) -> str:
