@@ -1,9 +1,10 @@
-"""What is on the disk after a power cut: a real process is recorded, then its disk is rebuilt as of every moment.
+"""What is on the disk after a power cut: a real program is recorded, then its disk is rebuilt as of every moment.
 
-`record` runs a program under strace with all its data.  `Recording.cuts()` names the moments worth cutting at, and
-`Recording.disk(moment, keep, folder)` makes the files as a disk would have them then: what was synced is there for sure;
-of what was written since, `keep` says which part survived (nothing, everything, or any subset, also torn sectors).
-That is what POSIX promises and no more: a file's name counts only once its folder was synced.
+`Recorder` runs a program under strace, with all the data it writes.  `Recording.read` makes events of that, and
+`Recording.disk(moment, survival, folder)` makes the files as a disk may have them when the power goes at that moment:
+what was synced is there for sure; of what was written since, `survival` says which part made it (nothing, everything,
+any subset, sectors torn, the length without the bytes).  That is what POSIX promises and no more: a name counts only
+once its folder was synced, a sync covers the writes that were over when it began.
 
 kill -9 proves nothing of this, because the kernel keeps unsynced writes."""
 
@@ -22,24 +23,57 @@ from pathlib import Path
 import pytest
 
 SECTOR = 512
+# Everything that changes files or folders.  What is not understood below fails the test instead of being overlooked.
 CALLS = (
     "openat,open,creat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,rename,renameat,renameat2,"
-    "unlink,unlinkat,link,linkat,mkdir,mkdirat,fsync,fdatasync,sync,syncfs,copy_file_range,sendfile,sendto,sendmsg"
+    "unlink,unlinkat,rmdir,link,linkat,symlink,symlinkat,mkdir,mkdirat,fsync,fdatasync,sync,syncfs,sync_file_range,"
+    "msync,copy_file_range,sendfile,splice"
 )
-
-Keep = Callable[[int], bool]  # number of a pending write -> did it reach the disk?
 
 
 @dataclass(slots=True)
 class Event:
-    """One call that matters.  `began` is the number of events that were complete when it began."""
+    """One call that matters.  `began`: the number of events that were over when it began."""
 
-    kind: str  # write truncate create rename unlink sync ack
+    kind: str  # create write truncate grow rename unlink mkdir sync ack
     path: str
     began: int
     at: int = 0
     data: bytes = b""
     target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Survival:
+    """The fate of what was not synced: does event `number` reach the disk, and how many of its bytes."""
+
+    name: str
+    keep: Callable[[int], bool]
+    torn: Callable[[int, int], int] = lambda number, length: length
+    lengths: bool = False  # a lost write may have made the file longer all the same: zeros
+
+
+def survivals(rng: random.Random, subsets: int) -> Iterator[Survival]:
+    """Nothing, everything, lengths without bytes, and random subsets with torn sectors."""
+    yield Survival("nothing unsynced", lambda number: False)
+    yield Survival("everything", lambda number: True)
+    yield Survival("lengths without bytes", lambda number: False, lengths=True)
+    for _ in range(subsets):
+        yield _subset(rng.getrandbits(63))
+
+
+def _subset(salt: int) -> Survival:
+    return Survival(
+        f"subset {salt:x}",
+        lambda number: random.Random(salt ^ number * 0x9E3779B97F4A7C15).random() < 0.5,
+        lambda number, length: _torn(random.Random(salt + number), length),
+        lengths=bool(salt & 1),
+    )
+
+
+def _torn(chooser: random.Random, length: int) -> int:
+    whole = chooser.random() < 0.5 or length <= SECTOR
+    return length if whole else chooser.randrange(1, length // SECTOR + 1) * SECTOR
 
 
 def strace_or_skip() -> str:
@@ -54,31 +88,31 @@ def strace_or_skip() -> str:
 
 
 class Recorder:
-    """A program that runs under strace."""
+    """A program that runs under strace; acknowledgements are lines on its standard output."""
 
     def __init__(self, arguments: Sequence[str], log: Path, env: dict[str, str] | None = None) -> None:
-        strace = strace_or_skip()
-        self.log = log
         options = ["-f", "-y", "-xx", "-s", "100000000", "--seccomp-bpf", "-e", f"trace={CALLS}", "-o", str(log)]
+        self.log = log
         self.process = subprocess.Popen(
-            [strace, *options, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+            [strace_or_skip(), *options, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env
         )
 
-    def end(self, number: int = signal.SIGKILL, timeout: float = 30) -> str:
-        """Sends a signal to the traced processes, waits; what the program printed."""
-        for pid in _children(self.process.pid):
-            os.kill(pid, number)
+    def wait(self, timeout: float) -> str:
+        """Waits for the end; what it printed.  AssertionError when it failed."""
         output, _ = self.process.communicate(timeout=timeout)
-        return output
+        assert self.process.returncode == 0, output.decode(errors="replace")[-4000:]
+        return output.decode(errors="replace")
 
-
-def _children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(word) for word in text.split()]
+    def kill(self) -> None:
+        """Ends it at once."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.communicate(timeout=30)
 
 
 _LINE = re.compile(r"^(\d+)\s+(.*)$", re.DOTALL)
-_FD = re.compile(r"^(\d+|AT_FDCWD)<([^>]*)>(\(deleted\))?")
+_CALL = re.compile(r"(\w+)\((.*)\)\s+= (.*)$", re.DOTALL)
+_FD = re.compile(r"^(-?\d+|AT_FDCWD)(?:<([^>]*)>)?(\(deleted\))?")
 _HEX = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 
@@ -87,23 +121,23 @@ def _bytes(text: str) -> bytes:
 
 
 def _path(text: str) -> str:
-    """strace -y -xx may print paths behind descriptors as they are or in hex."""
+    """Paths behind descriptors are as they are, or in hex."""
     return os.fsdecode(_bytes(text)) if text.startswith("\\x") else text
 
 
 @dataclass
 class Recording:
-    """The calls of a recorded run, in the order in which they were complete."""
+    """The calls of a recorded run below `root`, in the order in which they were over."""
 
     root: str
     events: list[Event] = field(default_factory=list)
+    _cursors: dict[str, int] = field(default_factory=dict)  # for plain writes: files written from their beginning
 
     @classmethod
-    def read(cls, log: Path, root: Path, ack: Callable[[str, bytes], str | None]) -> Recording:
-        """Reads a strace log.  `root`: only files below it count.  `ack(path, data)` names what a write to anything
-        else acknowledged, or None."""
+    def read(cls, log: Path, root: Path) -> Recording:
+        """Reads a strace log.  A line written to standard output is an acknowledgement."""
         recording = cls(str(root))
-        open_calls: dict[str, tuple[str, int]] = {}
+        begun: dict[str, tuple[str, int]] = {}
         with log.open(errors="surrogateescape") as lines:
             for line in lines:
                 match = _LINE.match(line.rstrip("\n"))
@@ -112,231 +146,204 @@ class Recording:
                 pid, text = match[1], match[2]
                 began = len(recording.events)
                 if text.endswith("<unfinished ...>"):
-                    open_calls[pid] = (text.removesuffix("<unfinished ...>"), began)
+                    begun[pid] = (text.removesuffix("<unfinished ...>"), began)
                     continue
                 if text.startswith("<... "):
-                    head, began = open_calls.pop(pid, ("", began))
+                    head, began = begun.pop(pid, ("", began))
                     text = head.rstrip() + text.partition("resumed>")[2]
-                recording._take(text, began, ack)
+                recording._take(text, began)
         return recording
 
-    def _inside(self, path: str) -> bool:
+    def inside(self, path: str) -> bool:
+        """Is it one of the files of the program under test?"""
         return path.startswith(self.root + "/") or path == self.root
 
-    def _take(self, text: str, began: int, ack: Callable[[str, bytes], str | None]) -> None:
-        call, paren, rest = text.partition("(")
-        body, equals, result = rest.rpartition(") = ")
-        if not paren or not equals or result.startswith(("-1", "?")):
+    def _take(self, text: str, began: int) -> None:
+        if text.startswith(("+++", "---")):  # an end, a signal
             return
-        count = int(result.split()[0].split("<")[0]) if result.split()[0].split("<")[0].isdigit() else 0
+        match = _CALL.match(text)
+        assert match is not None, f"not understood: {text[:300]}"
+        call, body, result = match.groups()
+        if result.startswith(("-1", "?")):
+            return
         handler = getattr(self, f"_call_{call}", None)
         if handler is not None:
-            handler(body, count, result, began, ack)
+            handler(body, result, began)
+        elif self.root.encode().hex() in body.replace("\\x", "") or self.root in body:
+            raise AssertionError(f"the recording does not know what {call} does: {text[:300]}")
 
-    def _add(self, kind: str, path: str, began: int, **more: object) -> None:
-        self.events.append(Event(kind, path, began, **more))  # type: ignore[arg-type]
+    def _add(self, kind: str, path: str, began: int, at: int = 0, data: bytes = b"", target: str = "") -> None:
+        self.events.append(Event(kind, path, began, at, data, target))
 
-    def _fd(self, body: str) -> tuple[str, str]:
-        """(path behind the first descriptor, the arguments after it); "" for files that have no name any more."""
+    def _fd(self, body: str) -> tuple[str, str, str]:
+        """(descriptor, path behind it, the arguments after it); no path for files that have no name any more."""
         match = _FD.match(body)
         if match is None:
-            return "", body
-        path = _path(match[2])
-        gone = bool(match[3]) or path.endswith(" (deleted)") or "/#" in path
-        return ("" if gone else path), body[match.end() :].lstrip(", ")
+            return "", "", body
+        path = _path(match[2] or "")
+        gone = bool(match[3]) or path.endswith(" (deleted)")
+        return match[1], ("" if gone else path), body[match.end() :].lstrip(", ")
 
     # -- writes
 
-    def _call_pwrite64(self, body: str, count: int, result: str, began: int, ack: object) -> None:
-        path, rest = self._fd(body)
-        if self._inside(path):
-            data = _HEX.search(rest)
-            assert data is not None, rest[:200]
-            offset = int(rest.rsplit(", ", 1)[1])
-            self._add("write", path, began, at=offset, data=_bytes(data[1])[:count])
+    def _call_pwrite64(self, body: str, result: str, began: int) -> None:
+        _, path, rest = self._fd(body)
+        if self.inside(path):
+            found = _HEX.search(rest)
+            assert found is not None, rest[:200]
+            self._add("write", path, began, int(rest.rsplit(", ", 1)[1]), _bytes(found[1])[: int(result)])
 
-    def _call_write(
-        self, body: str, count: int, result: str, began: int, ack: Callable[[str, bytes], str | None]
-    ) -> None:
-        match = _FD.match(body)
-        path, rest = self._fd(body)
-        data = _HEX.search(rest)
-        written = _bytes(data[1])[:count] if data else b""
-        if self._inside(path):
-            # Only whole small files are written without an offset (keys, markers): always from the start.
-            before = sum(len(e.data) for e in self.events if e.kind == "write" and e.path == path)
-            self._add("write", path, began, at=before, data=written)
-        elif match is not None and (token := ack(_path(match[2]), written)) is not None:
-            self._add("ack", token, began)
-
-    def _call_writev(
-        self, body: str, count: int, result: str, began: int, ack: Callable[[str, bytes], str | None]
-    ) -> None:
-        match = _FD.match(body)
-        data = b"".join(_bytes(text) for text in _HEX.findall(body))[:count]
-        if match is not None and not self._inside(self._fd(body)[0]):
-            if (token := ack(_path(match[2]), data)) is not None:
-                self._add("ack", token, began)
-
-    _call_sendto = _call_write
-    _call_sendmsg = _call_writev
-
-    def _call_copy_file_range(self, body: str, count: int, result: str, began: int, ack: object) -> None:
-        raise AssertionError("copy_file_range hides its data from the recording; record with MOXD_COPY=plain")
+    def _call_write(self, body: str, result: str, began: int) -> None:
+        number, path, rest = self._fd(body)
+        found = _HEX.search(rest)
+        data = _bytes(found[1])[: int(result)] if found else b""
+        if self.inside(path):
+            at = self._cursors.get(path, 0)
+            self._cursors[path] = at + len(data)
+            self._add("write", path, began, at, data)
+        elif number == "1":
+            for line in data.decode().splitlines():
+                self._add("ack", line, began)
 
     # -- files
 
-    def _call_ftruncate(self, body: str, count: int, result: str, began: int, ack: object) -> None:
-        path, rest = self._fd(body)
-        if self._inside(path):
-            self._add("truncate", path, began, at=int(rest))
+    def _call_ftruncate(self, body: str, result: str, began: int) -> None:
+        _, path, rest = self._fd(body)
+        if self.inside(path):
+            self._add("truncate", path, began, int(rest))
 
-    def _call_openat(self, body: str, count: int, result: str, began: int, ack: object) -> None:
-        if "O_CREAT" not in body or "O_TMPFILE" in body:
+    def _call_fallocate(self, body: str, result: str, began: int) -> None:
+        _, path, rest = self._fd(body)
+        if self.inside(path):
+            mode, start, length = rest.split(", ")
+            assert mode == "0", f"fallocate with mode {mode} is not understood"
+            self._add("grow", path, began, int(start) + int(length))
+
+    def _call_openat(self, body: str, result: str, began: int) -> None:
+        _, path, _ = self._fd(result)
+        if not self.inside(path) or "O_CREAT" not in body:
             return
-        path = result[result.index("<") + 1 : result.rindex(">")] if "<" in result else ""
-        path = _path(path)
-        if self._inside(path) and not any(e.kind == "create" and e.path == path for e in self.events):
-            self._add("create", path, began)
-        if self._inside(path) and "O_TRUNC" in body:
-            self._add("truncate", path, began, at=0)
+        self._cursors[path] = 0
+        if "O_TRUNC" in body:
+            self._add("truncate", path, began, 0)
+        self._add("create", path, began)
 
     _call_open = _call_openat
 
     def _names(self, body: str) -> list[str]:
-        names = [os.fsdecode(_bytes(text)) for text in _HEX.findall(body)]
-        folder = _FD.match(body)
-        base = _path(folder[2]) if folder else ""
-        return [name if name.startswith("/") else os.path.join(base, name) for name in names]
+        folders = re.findall(r"(?:AT_FDCWD|\d+)<([^>]*)>", body)
+        base = _path(folders[0]) if folders else ""
+        return [os.path.join(base, os.fsdecode(_bytes(text))) for text in _HEX.findall(body)]
 
-    def _call_rename(self, body: str, count: int, result: str, began: int, ack: object) -> None:
+    def _call_rename(self, body: str, result: str, began: int) -> None:
         old, new = self._names(body)[:2]
-        if self._inside(old) or self._inside(new):
+        if self.inside(old) or self.inside(new):
             self._add("rename", old, began, target=new)
 
-    _call_renameat = _call_rename
-    _call_renameat2 = _call_rename
+    _call_renameat = _call_renameat2 = _call_rename
 
-    def _call_unlink(self, body: str, count: int, result: str, began: int, ack: object) -> None:
-        names = self._names(body)
-        if names and self._inside(names[0]):
-            self._add("unlink", names[0], began)
+    def _call_unlink(self, body: str, result: str, began: int) -> None:
+        name = self._names(body)[0]
+        if self.inside(name):
+            self._add("unlink", name, began)
 
     _call_unlinkat = _call_unlink
 
-    def _call_mkdir(self, body: str, count: int, result: str, began: int, ack: object) -> None:
-        names = self._names(body)
-        if names and self._inside(names[0]):
-            self._add("mkdir", names[0], began)
+    def _call_mkdir(self, body: str, result: str, began: int) -> None:
+        name = self._names(body)[0]
+        if self.inside(name):
+            self._add("mkdir", name, began)
 
     _call_mkdirat = _call_mkdir
 
-    def _call_fsync(self, body: str, count: int, result: str, began: int, ack: object) -> None:
-        path, _ = self._fd(body)
-        if self._inside(path):
+    def _call_fsync(self, body: str, result: str, began: int) -> None:
+        _, path, _ = self._fd(body)
+        if self.inside(path):
             self._add("sync", path, began)
 
     _call_fdatasync = _call_fsync
 
-    # -- the disk
+    # -- moments
 
     def acknowledged(self, moment: int) -> list[str]:
         """What had been acknowledged before event number `moment`."""
         return [event.path for event in self.events[:moment] if event.kind == "ack"]
 
-    def cuts(self, most: int, rng: random.Random) -> list[int]:
-        """Moments to cut at: right after each acknowledgement and around each sync, and others at random."""
-        near = {number + 1 for number, event in enumerate(self.events) if event.kind == "ack"}
-        near |= {number for number, event in enumerate(self.events) if event.kind == "sync"}
-        near |= {number + 1 for number, event in enumerate(self.events) if event.kind == "sync"}
-        others = rng.sample(range(len(self.events) + 1), min(len(self.events) + 1, most // 4))
-        chosen = sorted(near)
-        if len(chosen) > most - len(others):
-            chosen = sorted(rng.sample(chosen, most - len(others)))
-        return sorted({*chosen, *others, len(self.events)})
+    def cuts(self) -> list[int]:
+        """Every moment at which a disk may look different: after each event."""
+        return list(range(len(self.events) + 1))
 
-    def disk(self, moment: int, keep: Keep, torn: Callable[[int, int], int], folder: Path) -> None:
-        """Makes the files as of event number `moment` in `folder`."""
+    def sharp_cuts(self) -> list[int]:
+        """Those where mistakes show: right after each acknowledgement, and on both sides of each sync."""
+        sharp = {number + 1 for number, event in enumerate(self.events) if event.kind in ("ack", "sync")}
+        sharp |= {number for number, event in enumerate(self.events) if event.kind == "sync"}
+        return sorted({*sharp, len(self.events)})
+
+    # -- the disk
+
+    def disk(self, moment: int, survival: Survival, folder: Path) -> None:
+        """Makes the files as of event number `moment` below `folder`, which stands for `root`."""
         events = self.events[:moment]
-        synced: dict[str, int] = {}  # path -> number of events that its last sync covers
+        synced: dict[str, int] = {}  # path -> events before this number are on disk
         for event in events:
             if event.kind == "sync":
                 synced[event.path] = max(synced.get(event.path, 0), event.began)
-        files: dict[str, bytearray] = {}
-        names: dict[str, bool] = {}
+        files = _Files({}, set())
         for number, event in enumerate(events):
-            self._apply(number, event, synced, keep, torn, files, names)
+            files.apply(number, event, synced, survival)
         folder.mkdir(parents=True, exist_ok=True)
-        for event in events:
-            if event.kind == "mkdir":
-                (folder / os.path.relpath(event.path, self.root)).mkdir(parents=True, exist_ok=True, mode=0o700)
-        for path, data in files.items():
-            if names.get(path, False):
-                target = folder / os.path.relpath(path, self.root)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data)
-
-    def _apply(
-        self,
-        number: int,
-        event: Event,
-        synced: dict[str, int],
-        keep: Keep,
-        torn: Callable[[int, int], int],
-        files: dict[str, bytearray],
-        names: dict[str, bool],
-    ) -> None:
-        path = event.path
-        folder_synced = synced.get(os.path.dirname(path), 0) > number
-        if event.kind == "create":
-            files.setdefault(path, bytearray())
-            names[path] = names.get(path, False) or folder_synced or keep(number)
-        elif event.kind == "write":
-            data = event.data
-            if synced.get(path, 0) <= number:
-                if not keep(number):
-                    return
-                data = data[: torn(number, len(data))]
-            content = files.setdefault(path, bytearray())
-            names.setdefault(path, True)
-            if len(content) < event.at:
-                content.extend(bytes(event.at - len(content)))
-            content[event.at : event.at + len(data)] = data
-        elif event.kind == "truncate":
-            if synced.get(path, 0) <= number and not keep(number):
-                return
-            content = files.setdefault(path, bytearray())
-            names.setdefault(path, True)
-            if len(content) > event.at:
-                del content[event.at :]
-            else:
-                content.extend(bytes(event.at - len(content)))
-        elif event.kind == "rename":
-            # POSIX: the new name is the old file or the new one, never a mixture.
-            if folder_synced or keep(number):
-                files[event.target] = files.pop(path, bytearray())
-                names[event.target] = True
-                names.pop(path, None)
-        elif event.kind == "unlink" and (folder_synced or keep(number)):
-            files.pop(path, None)
-            names.pop(path, None)
+        for path in sorted(files.names):
+            target = folder / os.path.relpath(path, self.root)
+            if path not in files.data:
+                target.mkdir(parents=True, exist_ok=True, mode=0o700)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with target.open("wb") as file:
+                file.write(files.data[path])
 
 
-def survivals(rng: random.Random, random_ones: int) -> Iterator[tuple[str, Keep, Callable[[int, int], int]]]:
-    """Which unsynced writes survive: none, all, random subsets with torn sectors."""
-    whole: Callable[[int, int], int] = lambda number, length: length  # noqa: E731
-    yield "nothing unsynced", lambda number: False, whole
-    yield "everything", lambda number: True, whole
-    for _ in range(random_ones):
-        salt = rng.getrandbits(64)
+@dataclass
+class _Files:
+    """Bytes by path, and which names the folders have."""
 
-        def keep(number: int, salt: int = salt) -> bool:
-            return random.Random(salt ^ number * 0x9E3779B97F4A7C15).random() < 0.5
+    data: dict[str, bytearray]
+    names: set[str]
 
-        def torn(number: int, length: int, salt: int = salt) -> int:
-            chooser = random.Random(salt + number)
-            if chooser.random() < 0.5 or length <= SECTOR:
-                return length
-            return chooser.randrange(1, length // SECTOR + 1) * SECTOR
+    def apply(self, number: int, event: Event, synced: dict[str, int], survival: Survival) -> None:
+        """One event, as far as the disk saw it."""
+        if event.kind in ("create", "mkdir", "rename", "unlink"):
+            durable = synced.get(os.path.dirname(event.target or event.path), 0) > number
+            if durable or survival.keep(number):
+                self._name(event)
+        elif event.kind in ("write", "truncate", "grow"):
+            self._bytes(number, event, synced.get(event.path, 0) > number, survival)
 
-        yield f"random {salt:x}", keep, torn
+    def _name(self, event: Event) -> None:
+        if event.kind == "rename":
+            self.data[event.target] = self.data.pop(event.path, bytearray())
+            self.names.discard(event.path)
+            self.names.add(event.target)
+        elif event.kind == "unlink":
+            self.data.pop(event.path, None)
+            self.names.discard(event.path)
+        else:
+            self.names.add(event.path)
+            if event.kind == "create":
+                self.data.setdefault(event.path, bytearray())
+
+    def _bytes(self, number: int, event: Event, durable: bool, survival: Survival) -> None:
+        content = self.data.setdefault(event.path, bytearray())
+        kept = durable or survival.keep(number)
+        if event.kind != "write":
+            if kept:
+                if event.kind == "truncate":
+                    del content[event.at :]
+                content.extend(bytes(max(0, event.at - len(content))))
+            return
+        data = event.data
+        if not durable:
+            data = data[: survival.torn(number, len(data))] if kept else b""
+        end = event.at + (len(event.data) if survival.lengths else len(data))
+        if data or survival.lengths:
+            content.extend(bytes(max(0, end - len(content))))
+        content[event.at : event.at + len(data)] = data
