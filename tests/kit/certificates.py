@@ -51,9 +51,10 @@ class Made:
 
     @property
     def key_pem(self) -> str:
-        return self.key.private_bytes(
+        pem: bytes = self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode()
+        )
+        return pem.decode()
 
     @property
     def chain(self) -> tuple[bytes, ...]:

@@ -165,6 +165,8 @@ class Exchange:
             self._octets += len(data)
             if self._octets > self._limits.octets:
                 raise _RefusedError(Failure.SIZE, f"more than {self._limits.octets} octets of response")
+            if not self._octets:
+                raise _RefusedError(Failure.HTTP, "the connection was closed without a response")
             self._http.receive_data(data)
             self._events(ended=not data)
 
@@ -199,7 +201,7 @@ class Exchange:
             elif isinstance(event, h11.EndOfMessage):
                 self.result = Fetched(b"".join(self._body), tls=self._spoken())
             else:
-                raise _RefusedError(Failure.HTTP, "the connection was closed without a response")
+                raise _RefusedError(Failure.HTTP, "the connection ended within the response")
 
     def _look_at(self, response: h11.Response) -> None:
         status, headers = response.status_code, dict(response.headers)
