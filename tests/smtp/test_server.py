@@ -369,7 +369,7 @@ def test_too_many_errors() -> None:
 
 
 def test_too_much_chatter() -> None:
-    play(limited(chatter=2), yes, GREETED + "C: NOOP\nS: 250\nC: RSET\nS: 250\nC: NOOP\nS: 421\nS: closed")
+    play(limited(chatter=3), yes, GREETED + "C: NOOP\nS: 250\nC: RSET\nS: 250\nC: NOOP\nS: 421\nS: closed")
 
 
 def test_enough_transactions() -> None:

@@ -1,13 +1,15 @@
 """How does mail cross the wire?  SMTP (RFC 5321) in both directions, as state machines without I/O.
 
     server.py    the server's half: events out, replies in
+    order.py     which command may come when; perform.py: what each does; settle.py: what an answer leads to
     event.py     what happens in a server's session
-    config.py    what a server offers, and its limits
+    config.py    what a server offers, its limits, its quirks
+    proxy.py     the PROXY header of a trusted proxy
     client.py    the client's half: deliveries in, a reply for each recipient out
     trust.py     what a TLS peer must prove, and what it has proven
     mx.py        which hosts take mail for a domain (Lookup)
     received.py  the Received field, both ways
-    command.py   commands as values
+    command.py   commands as values; parameters.py: what MAIL and RCPT ask for beside an address
     scanner.py   command lines -> commands
     reply.py     replies and refusals, both ways
     data.py      dots and line ends; refuses smuggling
@@ -17,8 +19,8 @@ Not here: whose address it is, whether a message is wanted, DANE and MTA-STS (a 
 
 from mox_sasl import Challenge
 from mox_smtp.client import ClientConfig, Delivered, Envelope, Lost, SmtpClient, Timeouts, TlsFailed, Trouble
-from mox_smtp.command import Command, CommandSyntaxError, Parameters
-from mox_smtp.config import Limits, ServerConfig
+from mox_smtp.command import Command
+from mox_smtp.config import DEFAULT_QUIRKS, Limits, Quirk, ServerConfig
 from mox_smtp.event import (
     Aborted,
     AuthResponse,
@@ -36,6 +38,18 @@ from mox_smtp.event import (
     Violation,
 )
 from mox_smtp.mx import HostAddresses, Hosts, plan_addresses, plan_hosts
+from mox_smtp.parameters import (
+    Body,
+    CommandSyntaxError,
+    DeliverBy,
+    MailOptions,
+    Notify,
+    OriginalRecipient,
+    Parameters,
+    RcptOptions,
+    Ret,
+)
+from mox_smtp.proxy import ProxyHeader, ProxyReader, ProxySyntaxError
 from mox_smtp.received import Received, ReceivedSyntaxError, count_hops, received_field, with_protocol
 from mox_smtp.reply import Refusal, Reply, ReplyReader, ReplySyntaxError
 from mox_smtp.scanner import read
@@ -44,12 +58,14 @@ from mox_smtp.trust import CLEAR, ENCRYPTED, OPPORTUNISTIC, Checked, Pkix, Proof
 
 __all__ = [
     "CLEAR",
+    "DEFAULT_QUIRKS",
     "ENCRYPTED",
     "OPPORTUNISTIC",
     "Aborted",
     "Answer",
     "AuthResponse",
     "AuthStart",
+    "Body",
     "Challenge",
     "Checked",
     "Chunk",
@@ -58,6 +74,7 @@ __all__ = [
     "CommandSyntaxError",
     "Connected",
     "DataStart",
+    "DeliverBy",
     "Delivered",
     "Envelope",
     "Event",
@@ -67,11 +84,19 @@ __all__ = [
     "Limits",
     "Lost",
     "MailFrom",
+    "MailOptions",
     "MessageEnd",
+    "Notify",
+    "OriginalRecipient",
     "Parameters",
     "Pkix",
     "Proof",
+    "ProxyHeader",
+    "ProxyReader",
+    "ProxySyntaxError",
+    "Quirk",
     "Quit",
+    "RcptOptions",
     "RcptTo",
     "Received",
     "ReceivedSyntaxError",
@@ -79,6 +104,7 @@ __all__ = [
     "Reply",
     "ReplyReader",
     "ReplySyntaxError",
+    "Ret",
     "ServerConfig",
     "SmtpClient",
     "SmtpServer",

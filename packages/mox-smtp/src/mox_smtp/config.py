@@ -20,8 +20,8 @@ class Limits:
     bad_commands: int = 10
     bad_line_ends: int = 3
     bad_logins: int = 3
-    chatter: int = 100  # commands that lead to no message: NOOP, RSET, VRFY, …
-    refused_recipients: int = 0  # of one session, for who tries out addresses; 0: as many as they like
+    chatter: int = 100  # commands that lead to no message: NOOP, RSET, EHLO, a refused MAIL, …
+    refused_recipients: int = 10_000  # of one session; fewer for who tries out addresses
     garbage: int = 1024 * 1024  # octets of overlong lines that are read and dropped before we hang up
     dead_data: int = 64 * 1024 * 1024  # octets of a message already lost that are read before we hang up
     command_seconds: float = 300.0  # until a command is whole (RFC 5321 4.5.3.2.7)

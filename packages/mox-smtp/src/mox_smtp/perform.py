@@ -134,6 +134,7 @@ def rcpt(s: SmtpServer, command: Rcpt) -> None:
     if s.recipients >= s.config.limits.recipients:
         # RFC 5321 4.5.3.1.10: 452, so that the client sends the rest in a second transaction.
         s.say(Reply(452, f"at most {s.config.limits.recipients} recipients at once", "4.5.3"))
+        s.count_refused()
         return
     options = NO_RCPT_OPTIONS
     if command.parameters.values:

@@ -479,6 +479,12 @@ class SmtpServer:
         else:
             self.say(reply)
 
+    def count_refused(self) -> None:
+        """A recipient was not taken; who asks for too many of those is asked to leave."""
+        self.refused_recipients += 1
+        if self.refused_recipients > self.config.limits.refused_recipients:
+            self.shut("too many recipients that were not taken", "4.7.0")
+
     def violation(self, reply: Reply, what: str, *, fatal: bool = False) -> None:
         """Answers what breaks the protocol; the last of too many is answered with 421 instead."""
         self._bad += 1

@@ -42,7 +42,11 @@ def connected(s: SmtpServer, event: Connected, reply: Reply | None) -> None:
 def hello(s: SmtpServer, event: Hello, reply: Reply | None) -> None:
     """RFC 5321 4.1.1.1."""
     if reply is not None and not reply.good:
-        s.say(reply)
+        s.chat(reply)
+        return
+    s.chatter += 1
+    if s.chatter > s.config.limits.chatter:
+        s.shut("too many commands without a message", "4.7.0")
         return
     s.hello, s.extended, s.phase = event.name, event.extended, Phase.GREETED
     s.say_bytes(_greeting(s) if event.extended else Reply(250, s.config.hostname).to_bytes())
@@ -106,9 +110,10 @@ def mail(s: SmtpServer, event: MailFrom, reply: Reply | None) -> None:
     if reply is None:
         s.say_bytes(SENDER_OK)
     else:
-        s.say(reply)
         if not reply.good:
+            s.chat(reply)
             return
+        s.say(reply)
     s.phase, s.recipients, s.refused = Phase.MAIL, 0, False
 
 
@@ -120,9 +125,7 @@ def rcpt(s: SmtpServer, event: RcptTo, reply: Reply | None) -> None:
         s.say(reply)
         if not reply.good:
             s.refused = True
-            s.refused_recipients += 1
-            if 0 < s.config.limits.refused_recipients <= s.refused_recipients:
-                s.shut("too many recipients that nobody knows", "4.7.0")
+            s.count_refused()
             return
     s.phase = Phase.RCPT
     s.recipients += 1

@@ -28,6 +28,7 @@ PROXY_SECONDS = 10.0
 # After an end that the client did not ask for: how long what it still sends is read and dropped, so that the reset
 # which follows a close with unread bytes does not take our last reply with it.
 LINGER_SECONDS = 2.0
+LINGER_OCTETS = 4 * 1024 * 1024
 # What a client may leave unread before we stop reading from it.
 WRITE_HIGH = 64 * 1024
 
@@ -46,8 +47,8 @@ class Session:
     """One connection; the two subclasses differ only in how bytes arrive."""
 
     __slots__ = (
-        "__weakref__", "_connection", "_full", "_handler", "_held", "_linger_timer", "_loop", "_over", "_paused",
-        "_proxy", "_quit", "_server", "_session", "_since", "_task", "_transport", "_waiting_for",
+        "__weakref__", "_connection", "_dropped", "_full", "_handler", "_held", "_linger_timer", "_loop", "_over",
+        "_paused", "_proxy", "_quit", "_server", "_session", "_since", "_task", "_transport", "_waiting_for",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -63,6 +64,7 @@ class Session:
         self._linger_timer: asyncio.TimerHandle | None = None
         self._proxy: ProxyReader | None = None
         self._since = now
+        self._dropped = 0  # octets that came after the end
         self._held = False  # a reply waits for its time
         self._paused = False  # reading
         self._full = False  # the client does not read what we write
@@ -131,6 +133,9 @@ class Session:
 
     def _feed(self, data: bytes) -> None:
         if self._over:
+            self._dropped += len(data)
+            if self._dropped > LINGER_OCTETS and self._transport is not None:
+                self._transport.abort()
             return
         if self._proxy is not None:
             self._proxied(data)
