@@ -42,15 +42,15 @@ MAY_WAIT = re.compile(
     r"mox_\w+/(aio(/\w+)?|testing/\w+|__main__)\.py"
     r"|mox_dns/(lookup|resolver|flight|adapters|from_dnspython)\.py"
     r"|mox_mtasts/fetch\.py"
-    r"|mox_queue/(queue|direct|submit|courier)\.py"
+    r"|mox_queue/(queue|direct|submit|courier|idle|policies)\.py"
     r"|mox_store/(account|database|group)\.py"
     r"|moxd/.*"
 )
 # Sockets are opened, and clocks read, only where waiting happens or a command line begins.
 MAY_CONNECT = MAY_WAIT
 # SQL belongs to whoever owns the data; everybody else calls whole operations.
-MAY_KNOW_SQLITE = re.compile(r"mox_store/\w+\.py|mox_queue/rows\.py|moxd/cli/\w+\.py|moxd/app\.py")
-MAY_WRITE_SQL = re.compile(r"mox_store/.*|mox_queue/rows\.py")
+MAY_KNOW_SQLITE = re.compile(r"mox_store/\w+\.py|mox_queue/rows/\w+\.py|moxd/cli/\w+\.py|moxd/app\.py")
+MAY_WRITE_SQL = re.compile(r"mox_store/.*|mox_queue/rows/.*")
 # Rooms that a package opens beside its door: parts that most of its users never load, and parts to build parsers on.
 OPEN_ROOMS = {
     "mox_dns": {"resolver", "publicsuffix", "scanner", "taglist"},
@@ -59,7 +59,7 @@ OPEN_ROOMS = {
     "mox_dkim": {"key"},
     "mox_dmarc": {"report", "collect"},
     "mox_smtp": {"client", "mx"},
-    "mox_queue": {"direct"},
+    "mox_queue": {"direct", "submit"},
 }
 CLOCKS = {("time", "time"), ("time", "monotonic"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 SQL = re.compile(r"\s*(SELECT .* FROM |INSERT (OR \w+ )?INTO |UPDATE \w+ SET |DELETE FROM |CREATE (TABLE|INDEX) )")

@@ -47,6 +47,10 @@ class LocalCourier:
     def __init__(self, app: App) -> None:
         self._app = app
 
+    def lane(self, domain: str) -> str:
+        """mox_queue.Courier"""
+        return "local"
+
     async def deliver(self, batch: mox_queue.Batch) -> Mapping[str, mox_queue.Attempt]:
         """mox_queue.Courier"""
         part = mox_message.parse(batch.content)
@@ -59,7 +63,7 @@ class LocalCourier:
         if app.options.magic and (trouble := magic.trouble(address.localpart)) is not None:
             if trouble.code is None:
                 await asyncio.sleep(magic.TIMEOUT_SECONDS)
-            return mox_queue.outcome.classified(trouble.code or 451, trouble.text, trouble.enhanced, "localhost")
+            return mox_queue.classified(trouble.code or 451, trouble.text, trouble.enhanced, "localhost")
         found = app.directory.find(address.localpart, str(address.domain))
         if found is None and app.options.all_local:
             found = app.directory.find("mox", "localhost")
@@ -87,7 +91,7 @@ class LocalCourier:
             return mox_queue.Attempt(
                 mox_queue.Result.LATER, f"451 4.3.0 could not store the message now: {error}", "4.3.0"
             )
-        return mox_queue.Attempt(mox_queue.Result.DELIVERED, f"250 2.0.0 {id_text(number)}", "2.0.0")
+        return mox_queue.Attempt(mox_queue.Result.DELIVERED, f"250 2.0.0 {id_text(number)}", "2.0.0", final=True)
 
 
 class Outgoing:
@@ -109,21 +113,23 @@ class Outgoing:
         self._direct = Direct(
             hostname=config.static.hostname,
             resolver=app.resolver,
-            clock=self.clock,
+            clock=time.monotonic,
             random=app.random,
             port=outgoing.port,
         )
         self.queue = mox_queue.Queue(
             rows,
             self._courier,
-            hostname=config.static.hostname,
+            notices=mox_queue.Notices(
+                config.static.hostname,
+                new_id=lambda: new_id(self.clock(), app.random.getrandbits(RANDOM_BITS)),
+                domain_of=domain_of,
+                prefix_for=self._sign_notice,
+            ),
             clock=self.clock,
             drawn=app.random.random,
-            new_id=lambda: new_id(self.clock(), app.random.getrandbits(RANDOM_BITS)),
-            domain_of=domain_of,
             schedule=schedule_of(outgoing.retry_minutes, outgoing.give_up_hours),
             told=lambda: app.neighbours.tell("queue", 1),
-            prefix_for=self._sign_notice,
         )
         self._signers: dict[str, list[mox_dkim.Signer]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -195,17 +201,14 @@ class Outgoing:
         """Queues a message of an account; returns when it is on disk.  Raises StoreError, OSError."""
         unique = dict.fromkeys(recipients)
         message = mox_queue.NewMessage(
-            number, sender, tuple((address, domain_of(address)) for address in unique), content, self.clock(),
-            prefix=prefix, account=account, smtputf8=smtputf8, eightbit=True, record=decision.to_json(),
+            number, sender, tuple(mox_queue.Recipient(address, domain_of(address)) for address in unique), content,
+            self.clock(), prefix=prefix, account=account, smtputf8=smtputf8, eightbit=True, record=decision.to_json(),
         )  # fmt: skip
         await self.queue.add(message)
 
-    def _courier(self, domain: str) -> mox_queue.Courier:
-        if (
-            self._app.options.all_local
-            or self._app.directory.serves(domain)
-            or domain == self._app.config.static.hostname
-        ):
+    def _courier(self, due: mox_queue.Due) -> mox_queue.Courier:
+        app, domain = self._app, due.domain
+        if app.options.all_local or app.directory.serves(domain) or domain == app.config.static.hostname:
             return self._local
         return self._direct
 
@@ -229,6 +232,7 @@ class Outgoing:
         if self._task is not None:
             await self.queue.stop()
             await asyncio.gather(self._task, return_exceptions=True)
+            self._direct.close()
 
     def close(self) -> None:
         """Closes the database."""

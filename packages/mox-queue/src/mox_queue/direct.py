@@ -10,21 +10,24 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from mox_dns import IpLiteral, Resolver, addresses, run
-from mox_message import Content
+from mox_dns import IpLiteral, Resolver, run
 from mox_queue.courier import Batch
+from mox_queue.idle import Idle, Open
 from mox_queue.outcome import Attempt, Result, classified
-from mox_smtp.aio import ConnectError, TlsFailed, deliver
-from mox_smtp.client import ClientConfig, Delivered, Envelope, Timeouts
-from mox_smtp.mx import Hosts, plan_hosts
+from mox_smtp.aio import ConnectError, connect
+from mox_smtp.client import ClientConfig, Delivered, Envelope, Timeouts, TlsFailed, Trouble
+from mox_smtp.mx import Hosts, plan_addresses, plan_hosts
+from mox_smtp.trust import CLEAR, OPPORTUNISTIC, Trust
 
-# Addresses of one host that are tried, and hosts in one attempt.
-MAX_ADDRESSES = 6
+# Hosts in one attempt, addresses of one host, and transactions of one message (hosts may take few recipients at once).
 MAX_HOSTS = 5
+MAX_ADDRESSES = 6
+MAX_ROUNDS = 20
+Steps = list[dict[str, Any]]
 
 
 class Direct:
-    """mox_queue.Courier"""
+    """mox_queue.Courier.  `clock` is monotonic."""
 
     def __init__(
         self,
@@ -42,10 +45,25 @@ class Direct:
         self._random = random
         self._port = port
         self._timeouts = timeouts
+        self._idle = Idle(clock)
+
+    def lane(self, domain: str) -> str:
+        """mox_queue.Courier"""
+        return domain
+
+    def close(self) -> None:
+        """Hangs up on everybody."""
+        self._idle.close()
 
     async def deliver(self, batch: Batch) -> Mapping[str, Attempt]:
         """mox_queue.Courier"""
-        steps: list[dict[str, Any]] = []
+        steps: Steps = []
+        kept = self._idle.take(batch.domain, lambda open_: open_.proof is OPPORTUNISTIC)
+        if kept is not None:
+            delivered = await self._send(kept, batch, steps)
+            if delivered.trouble is None or delivered.uncertain:
+                return self._outcome(batch, kept.host, delivered, steps)
+            # It had gone while it was idle: nothing was sent, so begin anew.
         hosts = await self._hosts(batch.domain)
         shown = ", ".join(hosts.names) or hosts.refusal
         steps.append(
@@ -54,18 +72,23 @@ class Direct:
         if not hosts.names:
             result = Result.LATER if hosts.temporary else Result.FAILED
             return self._all(batch, Attempt(result, hosts.refusal, hosts.status, "", tuple(steps)))
-        last: Attempt | None = None
+        return await self._try(hosts, batch, steps)
+
+    async def _try(self, hosts: Hosts, batch: Batch, steps: Steps) -> dict[str, Attempt]:
+        """Host by host until one takes or refuses the message."""
+        last = Attempt(Result.LATER, f"no host of {batch.domain} can be reached", "4.4.1", unreached=True)
         for host in hosts.names[:MAX_HOSTS]:
             found = await self._host(host, batch, steps)
-            if isinstance(found, Attempt):
+            if isinstance(found, Delivered):
+                if found.trouble is None or found.uncertain or not found.trouble.temporary:
+                    return self._outcome(batch, host, found, steps)
+                last = classified(found.trouble.code, found.trouble.text, found.trouble.enhanced, host)
+            else:
                 last = found
-                continue
-            return {
-                recipient: classified(reply.code, reply.text, reply.enhanced, host, tuple(steps))
-                for recipient, reply in found.replies.items()
-            }
-        assert last is not None
-        return self._all(batch, Attempt(last.result, last.text, last.status, last.remote, tuple(steps)))
+        return self._all(
+            batch,
+            Attempt(last.result, last.text, last.status, last.remote, tuple(steps), unreached=last.unreached),
+        )
 
     async def _hosts(self, domain: str) -> Hosts:
         if domain.startswith("["):
@@ -75,59 +98,79 @@ class Direct:
     def _all(self, batch: Batch, attempt: Attempt) -> dict[str, Attempt]:
         return dict.fromkeys(batch.recipients, attempt)
 
-    async def _addresses(self, host: str) -> list[IPv4Address | IPv6Address]:
-        if host.startswith("["):
-            return [IpLiteral.parse(host).address]
-        found = (await run(addresses(host), self._resolver)).value
-        return list(found.all)[:MAX_ADDRESSES]
+    def _outcome(self, batch: Batch, host: str, delivered: Delivered, steps: Steps) -> dict[str, Attempt]:
+        handed_on = "DSN" in delivered.extensions
+        return {
+            recipient: classified(reply.code, reply.text, reply.enhanced, host, tuple(steps), handed_on=handed_on)
+            for recipient, reply in delivered.replies.items()
+        }
 
-    async def _host(self, host: str, batch: Batch, steps: list[dict[str, Any]]) -> Delivered | Attempt:
+    async def _host(self, host: str, batch: Batch, steps: Steps) -> Delivered | Attempt:
         """What the host said to each recipient, or why there was nobody to say it."""
-        ips = await self._addresses(host)
-        if not ips:
-            steps.append({"what": host, "outcome": "no address"})
-            return Attempt(Result.LATER, f"{host} has no address", "4.4.3", host)
-        last = Attempt(Result.LATER, f"{host} cannot be reached", "4.4.1", host)
-        for ip in ips:
-            found = await self._address(host, ip, batch, steps)
-            if isinstance(found, Delivered):
-                if found.trouble is None or not found.trouble.temporary:
-                    return found
-                last = classified(found.trouble.code, found.trouble.text, found.trouble.enhanced, host)
-            else:
-                last = found
-        return last
-
-    async def _address(
-        self, host: str, ip: IPv4Address | IPv6Address, batch: Batch, steps: list[dict[str, Any]]
-    ) -> Delivered | Attempt:
-        content: Content = batch.content
-        envelope = Envelope(batch.sender, batch.recipients, batch.smtputf8, batch.eightbit)
-        config = ClientConfig(self._hostname, timeouts=self._timeouts)
+        if host.startswith("["):
+            ips: tuple[IPv4Address | IPv6Address, ...] = (IpLiteral.parse(host).address,)
+        else:
+            found = (await run(plan_addresses(host), self._resolver)).value
+            ips = found.addresses[:MAX_ADDRESSES]
+            if not ips:
+                steps.append({"what": host, "outcome": found.refusal})
+                return Attempt(Result.LATER, found.refusal, "4.4.3", host)
         try:
-            return await self._talk(host, ip, config, envelope, content, steps)
+            return await self._talk(host, ips, OPPORTUNISTIC, batch, steps)
         except TlsFailed as error:
             steps.append({"what": f"TLS with {host}", "outcome": "failed", "because": str(error), "rule": "RFC 7435"})
-            plain = ClientConfig(self._hostname, starttls=False, timeouts=self._timeouts)
-            try:
-                return await self._talk(host, ip, plain, envelope, content, steps)
-            except (ConnectError, TlsFailed) as again:
-                return Attempt(Result.LATER, str(again), "4.4.1", host)
+        except Trouble as trouble:
+            return _refused(host, trouble, steps)
         except ConnectError as error:
-            steps.append({"what": f"{host} [{ip}]", "outcome": "not reached", "because": str(error)})
-            return Attempt(Result.LATER, str(error), "4.4.1", host)
+            return _unreached(host, error, steps)
+        try:
+            return await self._talk(host, ips, CLEAR, batch, steps)
+        except Trouble as trouble:
+            return _refused(host, trouble, steps)
+        except ConnectError as error:
+            return _unreached(host, error, steps)
 
     async def _talk(
-        self,
-        host: str,
-        ip: IPv4Address | IPv6Address,
-        config: ClientConfig,
-        envelope: Envelope,
-        content: Content,
-        steps: list[dict[str, Any]],
+        self, host: str, ips: tuple[IPv4Address | IPv6Address, ...], trust: Trust, batch: Batch, steps: Steps
     ) -> Delivered:
-        delivered = await deliver(str(ip), self._port, host, config, envelope, content)
-        tls = "over TLS, unverified" if delivered.tls else "in the clear"
-        told = "; ".join(dict.fromkeys(str(reply) for reply in delivered.replies.values()))
-        steps.append({"what": f"{host} [{ip}]", "outcome": told, "because": tls, "rule": "RFC 5321 4"})
-        return delivered
+        config = ClientConfig(self._hostname, trust=trust, timeouts=self._timeouts)
+        connection = await connect(ips, host, config, port=self._port)
+        return await self._send(Open(connection, host, trust, self._clock()), batch, steps)
+
+    async def _send(self, open_: Open, batch: Batch, steps: Steps) -> Delivered:
+        """Hands the message over, in as many transactions as the host's limits make necessary."""
+        told: dict[str, Any] = {}
+        left = batch.recipients
+        for _ in range(MAX_ROUNDS):
+            envelope = Envelope(batch.sender, left, batch.smtputf8, batch.eightbit)
+            delivered = await open_.connection.deliver(envelope, batch.content)
+            told.update(delivered.replies)
+            # RFC 5321 4.5.3.1.10: 452 is "too many at once", also 552 of old servers; the others have been taken.
+            left = tuple(
+                one for one, reply in delivered.replies.items() if reply.code == 452 and reply.enhanced == "4.5.3"
+            )
+            took = any(reply.good for reply in delivered.replies.values())
+            if not left or not took or delivered.trouble is not None:
+                break
+        tls = str(delivered.tls_result) if delivered.tls_result is not None else "in the clear"
+        said = "; ".join(dict.fromkeys(str(reply) for reply in told.values()))
+        what = f"{open_.host} [{open_.connection.address}]"
+        steps.append(
+            {"what": what, "outcome": said, "because": tls, "rule": "RFC 5321 4", "transcript": delivered.transcript}
+        )
+        self._idle.give(batch.domain, open_)
+        return Delivered(
+            told, delivered.trouble, delivered.tls, delivered.extensions, delivered.tls_result, delivered.local,
+            delivered.uncertain, delivered.transcript,
+        )  # fmt: skip
+
+
+def _refused(host: str, trouble: Trouble, steps: Steps) -> Attempt:
+    """The host answered, but not to let us in."""
+    steps.append({"what": host, "outcome": "did not let us in", "because": str(trouble)})
+    return classified(trouble.reply.code, trouble.reply.text, trouble.reply.enhanced, host)
+
+
+def _unreached(host: str, error: ConnectError, steps: Steps) -> Attempt:
+    steps.append({"what": host, "outcome": "not reached", "because": str(error)})
+    return Attempt(Result.LATER, str(error), "4.4.1", host, unreached=True)

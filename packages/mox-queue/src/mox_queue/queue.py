@@ -9,61 +9,99 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 
-from mox_message import Content, Fields
-from mox_message.dsn import Action, Notice, RecipientStatus, compose
+from mox_message import Content
 from mox_queue.courier import Batch, Courier
+from mox_queue.events import Event, Kind, Listener
+from mox_queue.message import Due, NewMessage, Recipient
+from mox_queue.notices import Notices, Row
 from mox_queue.outcome import Attempt, Result, Settled, settle
-from mox_queue.rows import SMALL, Due, NewMessage, Rows
+from mox_queue.rows import SMALL, Rows
 from mox_queue.schedule import Schedule
+from mox_queue.suppress import is_final
 
 log = logging.getLogger("mox.queue")
 
-# Destination domains at work at a time, and recipients of a message in one transaction.
-DOMAINS = 20
+# Rows looked at in one go, and messages that a delivery takes before others get their turn.
+LOOK = 500
+CHUNK = 10
+# Recipients of a message in one transaction.
 RECIPIENTS = 100
 # If we die in an attempt, its recipients wait this long before they are tried again.
 INTERRUPTED_SECONDS = 450.0
-KEPT_SECONDS = 14 * 86400.0
 TIDY_SECONDS = 3600.0
+# When an outcome cannot be written down (a full disk), it is tried again after so long.
+UNSETTLED_SECONDS = 10.0
 LONGEST_SLEEP = 300.0
-MAX_HEADER = 64 * 1024
+CANCELED = "550 5.7.0 given up by the administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much at a time.  `connections` to one place (a domain, a smarthost); `interval` seconds between two messages
+    to it over one connection; `deliveries` altogether; `kept` seconds for which finished messages can still be looked
+    at."""
+
+    connections: int = 10
+    interval: float = 0.0
+    deliveries: int = 100
+    kept: float = 14 * 86400.0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Deliveries that are under way to one place."""
+
+    running: int = 0
+    domains: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Messages for one connection, each with its recipients of one domain."""
+
+    lane: str
+    courier: Courier
+    jobs: tuple[tuple[Due, ...], ...]
 
 
 class Queue:
     """One queue; exactly one process may run() it, any may add().
 
-    `courier(domain)` chooses who delivers to a domain.  `new_id()` gives message ids, `clock` seconds since 1970,
-    `drawn` random numbers from 0 to 1, `domain_of(address)` the domain a notice goes to."""
+    `courier(due)` chooses who delivers.  `clock` gives seconds since 1970, `drawn` random numbers from 0 to 1, `told`
+    is called after a message was queued, `listener` hears every event after it is on disk, `suppress(account)` says
+    whether addresses that fail for good are not written to any more."""
 
     def __init__(
         self,
         rows: Rows,
-        courier: Callable[[str], Courier],
+        courier: Callable[[Due], Courier],
         *,
-        hostname: str,
+        notices: Notices,
         clock: Callable[[], float],
         drawn: Callable[[], float],
-        new_id: Callable[[], int],
-        domain_of: Callable[[str], str],
         schedule: Schedule = Schedule(),  # noqa: B008 frozen
+        limits: Limits = Limits(),
         told: Callable[[], None] = lambda: None,
-        prefix_for: Callable[[int, bytes], bytes] = lambda number, message: b"",
+        listener: Listener = lambda event: None,
+        suppress: Callable[[str], bool] = lambda account: False,
     ) -> None:
         self.rows = rows
         self.schedule = schedule
+        self.limits = limits
         self._courier = courier
-        self._hostname = hostname
+        self._notices = notices
         self._clock = clock
         self._drawn = drawn
-        self._new_id = new_id
-        self._domain_of = domain_of
         self._told = told
-        self._prefix_for = prefix_for
+        self._listener = listener
+        self._suppress = suppress
         self._wake = asyncio.Event()
-        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     # -- adding
@@ -74,41 +112,62 @@ class Queue:
             await asyncio.to_thread(self.rows.place, message.id, message.content)
         try:
             await self.rows.add(message)
-        except BaseException:
+        except Exception:
             if message.content.size > SMALL:
                 self.rows.drop_file(message.id)
             raise
-        self._told()
-        self.wake()
+        self._added([message])
+
+    def _added(self, messages: Sequence[NewMessage]) -> None:
+        for message in messages:
+            for one in message.recipients:
+                self._listener(
+                    Event(Kind.QUEUED, message.arrived, message.id, message.account, message.sender, one.address, 0,
+                          fromid=message.fromid)
+                )  # fmt: skip
+        if messages:
+            self._told()
+            self.wake()
 
     def wake(self) -> None:
-        """Something may be due (also when another process has added it)."""
+        """Something may be due (also when another process has added or changed it)."""
         self._wake.set()
 
     # -- running
 
     async def run(self) -> None:
         """Delivers until stop()."""
-        await self.rows.recover()
-        self.rows.sweep()
+        await self.rows.recover(self._clock())
+        await asyncio.to_thread(self.rows.sweep_files, self.rows.large(), self._clock())
         tidied = self._clock()
         while not self._stopping:
             self._wake.clear()
             now = self._clock()
-            self._start_due(now)
-            if now - tidied > TIDY_SECONDS:
-                tidied = now
-                for message in await self.rows.forget(now - KEPT_SECONDS):
-                    self.rows.drop_file(message)
+            try:
+                while await self._start(now):
+                    pass
+                if now - tidied > TIDY_SECONDS:
+                    tidied = now
+                    await self._tidy(now)
+            except Exception:
+                # A full disk, a lock that is not given: what waits still waits, so look again in a moment.
+                log.exception("the queue cannot be read or written now")
+                await asyncio.sleep(UNSETTLED_SECONDS)
+                continue
             await self._sleep(now)
 
+    async def _tidy(self, now: float) -> None:
+        while forgotten := await self.rows.forget(now - self.limits.kept):
+            for message in forgotten:
+                self.rows.drop_file(message)
+
     async def _sleep(self, now: float) -> None:
-        following = self.rows.next_time()
-        wait = LONGEST_SLEEP if following is None else min(max(following - now, 0.0), LONGEST_SLEEP)
-        if following is not None and following <= now:
-            wait = LONGEST_SLEEP  # due, but its domain is busy or all slots are taken: whoever ends wakes us
+        # What is due already waits for a connection; whoever ends wakes us.
+        following = self.rows.next_time(now)
+        wait = LONGEST_SLEEP if following is None else min(following - now, LONGEST_SLEEP)
         try:
-            await asyncio.wait_for(self._wake.wait(), wait)
+            async with asyncio.timeout(wait):
+                await self._wake.wait()
         except TimeoutError:
             pass
 
@@ -116,143 +175,191 @@ class Queue:
         """No new attempts; those under way may end within `seconds`, then they are cut off (and tried again later)."""
         self._stopping = True
         self._wake.set()
-        if self._busy:
-            await asyncio.wait(list(self._busy.values()), timeout=seconds)
-        for task in list(self._busy.values()):
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=seconds)
+        for task in list(self._tasks):
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _start_due(self, now: float) -> None:
-        due = [one for one in self.rows.due(now) if one.domain not in self._busy]
-        for domain, group in groupby(
-            sorted(due, key=lambda one: (one.domain, one.message)), key=lambda one: one.domain
-        ):
-            if len(self._busy) >= DOMAINS or self._stopping:
-                return
-            task = asyncio.get_running_loop().create_task(self._domain(domain, list(group)))
-            self._busy[domain] = task
-            task.add_done_callback(partial(self._domain_done, domain))
+    async def _start(self, now: float) -> bool:
+        """Starts deliveries of what is due; was there any?"""
+        room = self.limits.deliveries - len(self._tasks)
+        if room <= 0 or self._stopping:
+            return False
+        full = {d for lane in self._lanes.values() if lane.running >= self.limits.connections for d in lane.domains}
+        works = self._works(self.rows.due(now, LOOK, full), room)
+        if not works:
+            return False
+        claimed = [due for work in works for job in work.jobs for due in job]
+        ours = await self.rows.claim(claimed, now, now + INTERRUPTED_SECONDS)
+        for work in works:
+            jobs = [tuple(due for due in job if due.recipient in ours) for job in work.jobs]
+            self._begin(_Work(work.lane, work.courier, tuple(job for job in jobs if job)))
+        return True
 
-    def _domain_done(self, domain: str, task: asyncio.Task[None]) -> None:
-        self._busy.pop(domain, None)
+    def _works(self, due: Sequence[Due], room: int) -> list[_Work]:
+        """As many deliveries as there is room for, the oldest messages first in each."""
+        lanes: dict[str, tuple[Courier, list[tuple[Due, ...]]]] = {}
+        for _, group in groupby(sorted(due, key=_by_message), key=_by_message):
+            listed = list(group)
+            courier = self._courier(listed[0])
+            jobs = lanes.setdefault(courier.lane(listed[0].domain), (courier, []))[1]
+            jobs += [tuple(listed[start : start + RECIPIENTS]) for start in range(0, len(listed), RECIPIENTS)]
+        works: list[_Work] = []
+        for name, (courier, jobs) in lanes.items():
+            running = self._lanes[name].running if name in self._lanes else 0
+            free = min(self.limits.connections - running, room - len(works), len(jobs))
+            if free <= 0:
+                continue
+            each = min(CHUNK, -(-len(jobs) // free))
+            works += [
+                _Work(name, courier, tuple(jobs[start : start + each]))
+                for start in range(0, min(len(jobs), free * each), each)
+            ]
+        return works
+
+    def _begin(self, work: _Work) -> None:
+        if not work.jobs:
+            return
+        lane = self._lanes.setdefault(work.lane, _Lane())
+        lane.running += 1
+        lane.domains.update(job[0].domain for job in work.jobs)
+        task = asyncio.get_running_loop().create_task(self._work(work))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, work.lane))
+
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        lane = self._lanes[name]
+        lane.running -= 1
+        if not lane.running:
+            del self._lanes[name]
         if not task.cancelled() and task.exception() is not None:
-            log.error("deliveries failed", exc_info=task.exception(), extra={"domain": domain})
+            log.error("deliveries failed", exc_info=task.exception(), extra={"lane": name})
         self._wake.set()
 
-    async def _domain(self, domain: str, due: list[Due]) -> None:
-        """Everything that is due for a domain, message by message."""
-        for _, group in groupby(due, key=lambda one: one.message):
-            listed = list(group)
-            for start in range(0, len(listed), RECIPIENTS):
-                if self._stopping:
-                    return
-                await self._attempt(domain, listed[start : start + RECIPIENTS])
+    async def _work(self, work: _Work) -> None:
+        """Message by message; when nobody answers there, the rest is not tried now."""
+        jobs = list(work.jobs)
+        while jobs:
+            if self._stopping:
+                await self.rows.unclaim([due for job in jobs for due in job], self._clock())
+                return
+            job = jobs.pop(0)
+            unreached = await self._attempt(work.courier, job)
+            if unreached is not None:
+                for other in jobs:
+                    await self._settle(other, dict.fromkeys((due.address for due in other), unreached), self._clock())
+                return
+            if jobs and self.limits.interval:
+                await asyncio.sleep(self.limits.interval)
 
-    async def _attempt(self, domain: str, due: Sequence[Due]) -> None:
-        first = due[0]
-        content = self.rows.content(first.message)
-        if content is None:
-            return
-        now = self._clock()
-        await self.rows.begin(due, now, now + INTERRUPTED_SECONDS)
-        batch = Batch(
-            first.message, first.sender, tuple(one.address for one in due), domain, content, first.smtputf8,
-            first.eightbit, first.arrived, first.attempts + 1,
-        )  # fmt: skip
-        try:
-            outcomes = await self._courier(domain).deliver(batch)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            log.exception("courier failed", extra={"domain": domain})
-            outcomes = {one.address: Attempt(Result.LATER, f"our own trouble: {error}", "4.3.0") for one in due}
-        await self._settle(due, outcomes, content)
-
-    async def _settle(self, due: Sequence[Due], outcomes: Mapping[str, Attempt], content: Content) -> None:
-        now = self._clock()
-        missing = Attempt(Result.LATER, "the courier said nothing", "4.3.0")
-        settled: list[tuple[Due, Attempt, Settled]] = []
+    async def _attempt(self, courier: Courier, due: Sequence[Due]) -> Attempt | None:
+        """Tries one message for recipients of one domain; what became of it when nobody answered, else None."""
+        started = self._clock()
+        outcomes: dict[str, Attempt] = {}
         for one in due:
-            attempt = outcomes.get(one.address, missing)
-            after = settle(
-                attempt, attempts=one.attempts + 1, arrived=one.arrived, now=now, warned=one.warned,
-                schedule=self.schedule, drawn=self._drawn(),
+            if (known := self._known(one)) is not None:
+                outcomes[one.address] = known
+        remaining = [one for one in due if one.address not in outcomes]
+        if remaining:
+            outcomes.update(await self._deliver(courier, remaining))
+        await self._settle(due, outcomes, started)
+        return next((one for one in outcomes.values() if one.unreached), None)
+
+    def _known(self, due: Due) -> Attempt | None:
+        """What needs no attempt."""
+        if due.asked == "fail":
+            return Attempt(Result.FAILED, CANCELED, "5.7.0")
+        found = self.rows.suppression(due.account, due.base) if due.account else None
+        if found is not None:
+            return Attempt(Result.FAILED, f"550 5.1.1 not tried, this address is suppressed: {found[1]}", "5.1.1")
+        return None
+
+    async def _deliver(self, courier: Courier, due: Sequence[Due]) -> Mapping[str, Attempt]:
+        first = due[0]
+        try:
+            content = self.rows.content(first.message)
+            assert content is not None, "a message stays as long as its recipients"
+            batch = Batch(
+                first.message, first.sender, tuple(_recipient(one) for one in due), first.domain, content,
+                first.smtputf8, first.eightbit, first.arrived, first.attempts + 1, first.account, first.tls, first.ret,
+                first.envid,
             )  # fmt: skip
-            settled.append((one, attempt, after))
-            log.info(
-                "attempt",
-                extra={
-                    "recipient": one.address,
-                    "state": after.state,
-                    "reply": attempt.text[:200],
-                    "number": one.attempts + 1,
-                },
-            )
-        notices = self._notices(settled, content, now)
-        await self.rows.settle(settled, now, notices)
-        if notices:
-            self._told()
-            self.wake()
+            return await courier.deliver(batch)
+        except Exception as error:
+            log.exception("courier failed", extra={"domain": first.domain})
+            return {one.address: Attempt(Result.LATER, f"our own trouble: {error}", "4.3.0") for one in due}
 
-    # -- notices
+    async def _settle(self, due: Sequence[Due], outcomes: Mapping[str, Attempt], started: float) -> None:
+        """Writes down what happened; when the disk does not take it, again and again, since nobody else knows it."""
+        while True:
+            now = self._clock()
+            settled = [self._settled(one, outcomes, now) for one in due]
+            notices = self._make_notices(settled, now)
+            try:
+                await self.rows.settle(settled, started, now, notices, self._suppressions(settled))
+                break
+            except Exception:
+                log.exception("what became of deliveries cannot be written down yet", extra={"message": due[0].message})
+                await asyncio.sleep(UNSETTLED_SECONDS)
+        for row in settled:
+            self._tell(*row, now)
+        self._added(notices)
 
-    def _notices(
-        self, settled: Sequence[tuple[Due, Attempt, Settled]], content: Content, now: float
-    ) -> list[NewMessage]:
-        sender = settled[0][0].sender
-        if not sender:  # RFC 5321 6.1: never a notice about a notice
+    def _settled(self, due: Due, outcomes: Mapping[str, Attempt], now: float) -> Row:
+        attempt = outcomes.get(due.address, Attempt(Result.LATER, "the courier said nothing", "4.3.0"))
+        after = settle(
+            attempt, attempts=due.attempts + 1, arrived=due.arrived, now=now, warned=due.warned,
+            schedule=self.schedule, drawn=self._drawn(), notify=due.notify,
+        )  # fmt: skip
+        return due, attempt, after
+
+    def _make_notices(self, settled: Sequence[Row], now: float) -> list[NewMessage]:
+        if not any(after.notice for _, _, after in settled):
             return []
-        notices = []
-        actions: tuple[Action, ...] = ("failed", "delayed")
-        for action in actions:
-            chosen = [row for row in settled if row[2].notice == action]
-            if chosen:
-                notices.append(self._notice(sender, action, chosen, content, now))
-        return notices
+        try:
+            content = self.rows.content(settled[0][0].message)
+        except OSError as error:
+            log.error("the message of a notice cannot be read", extra={"error": str(error)})
+            content = None
+        return self._notices.make(settled, content or Content.of(b""), self.schedule, now)
 
-    def _notice(
-        self, sender: str, action: Action, chosen: Sequence[tuple[Due, Attempt, Settled]], content: Content, now: float
-    ) -> NewMessage:
-        number = self._new_id()
-        first = chosen[0][0]
-        header = content.read(0, MAX_HEADER)
-        end = Fields.parse(header).end
-        statuses = tuple(
-            RecipientStatus(
-                final_recipient=due.address,
-                action=action,
-                status=_status(attempt.status, action),
-                remote_mta=attempt.remote,
-                diagnostic=attempt.text,
-                last_attempt=now,
-                will_retry_until=first.arrived + self.schedule.give_up_after if action == "delayed" else None,
+    def _suppressions(self, settled: Sequence[Row]) -> dict[int, str]:
+        found = {}
+        for due, attempt, after in settled:
+            if after.state != "failed" or not due.account or due.asked or not self._suppress(due.account):
+                continue
+            if is_final(attempt.text, attempt.status):
+                found[due.recipient] = attempt.text
+            elif self.rows.failed_before(due.account, due.base):
+                found[due.recipient] = f"several messages in a row failed, the last with: {attempt.text}"
+        return found
+
+    def _tell(self, due: Due, attempt: Attempt, after: Settled, now: float) -> None:
+        kind = Kind.DELAYED
+        if after.state == "delivered":
+            kind = Kind.DELIVERED if attempt.final or attempt.handed_on else Kind.RELAYED
+        elif after.state == "failed":
+            suppressed = "is suppressed" in attempt.text and not attempt.remote
+            kind = Kind.CANCELED if due.asked else Kind.SUPPRESSED if suppressed else Kind.FAILED
+        self._listener(
+            Event(
+                kind, now, due.message, due.account, due.sender, due.address, due.attempts + 1, attempt.text, due.fromid
             )
-            for due, attempt, _ in chosen
         )
-        notice = Notice(
-            self._hostname, sender, self._text(action, chosen), statuses, first.arrived, smtputf8=first.smtputf8
-        )
-        boundary = f"notice-{number:x}"
-        data = compose(
-            notice, header[:end], message_id=f"{number:x}.notice@{self._hostname}", boundary=boundary, now=now
-        )
-        # RFC 3464 2: the null reverse-path, so that nothing comes back.
-        return NewMessage(
-            number, "", ((sender, self._domain_of(sender)),), Content.of(data), now,
-            prefix=self._prefix_for(number, data), smtputf8=first.smtputf8, eightbit=not data.isascii(),
+        log.info(
+            "attempt",
+            extra={
+                "recipient": due.address, "state": after.state, "reply": attempt.text[:200], "number": due.attempts + 1,
+            },
         )  # fmt: skip
 
-    def _text(self, action: Action, chosen: Sequence[tuple[Due, Attempt, Settled]]) -> str:
-        listed = "\n".join(f"  {due.address}\n    {attempt.text}" for due, attempt, _ in chosen)
-        if action == "failed":
-            return f"Your message was not delivered to:\n\n{listed}\n\nIt is not tried any more."
-        hours = self.schedule.give_up_after / 3600
-        return (
-            f"Your message has not been delivered yet to:\n\n{listed}\n\nYou need not do anything: it is tried again, "
-            f"for {hours:g} hours since you sent it.  If that does not help, you will hear."
-        )
+
+def _by_message(due: Due) -> tuple[int, str, str, str]:
+    """What may share a transaction: one message, one domain, one way."""
+    return due.message, due.domain, due.transport, due.asked
 
 
-def _status(status: str, action: Action) -> str:
-    """An enhanced code that fits the action: a delay is 4, a failure 5 (RFC 3464 2.3.4)."""
-    digits = status.partition(".")[2] or "0.0"
-    return f"{'4' if action == 'delayed' else '5'}.{digits}"
+def _recipient(due: Due) -> Recipient:
+    return Recipient(due.address, due.domain, due.notify, due.orcpt)

@@ -1,12 +1,16 @@
--- The queue: a message once, a row for each of its recipients.
+-- The queue: a message once, a row for each of its recipients, a row for each attempt.
 
 CREATE TABLE message (
     id          INTEGER PRIMARY KEY,         -- time-ordered, given by the application
     sender      TEXT NOT NULL,               -- reverse-path, "" for notices
-    account     TEXT NOT NULL,
+    account     TEXT NOT NULL,               -- whose message it is; "" for the server's own
     arrived     REAL NOT NULL,
     smtputf8    INTEGER NOT NULL,
     eightbit    INTEGER NOT NULL,
+    tls         TEXT NOT NULL,               -- "", "require" (REQUIRETLS), "optional" (TLS-Required: No)
+    ret         TEXT NOT NULL,               -- "", "FULL", "HDRS" (RFC 3461 4.3)
+    envid       TEXT NOT NULL,               -- xtext as it came (RFC 3461 4.4)
+    fromid      TEXT NOT NULL,               -- what tells this message's bounces apart, "" for nothing
     prefix      BLOB NOT NULL,
     data        BLOB,                        -- small content; larger content is the file <id>.eml
     size        INTEGER NOT NULL,
@@ -18,16 +22,23 @@ CREATE TABLE recipient (
     message     INTEGER NOT NULL,
     address     TEXT NOT NULL,
     domain      TEXT NOT NULL,               -- A-form, or a literal
+    base        TEXT NOT NULL,               -- the address as suppressions see it
+    notify      TEXT NOT NULL,               -- "", "NEVER", or some of SUCCESS,FAILURE,DELAY (RFC 3461 4.1)
+    orcpt       TEXT NOT NULL,               -- type;xtext as it came (RFC 3461 4.2)
+    transport   TEXT NOT NULL DEFAULT '',    -- chosen by an administrator; "" lets the routes choose
+    asked       TEXT NOT NULL DEFAULT '',    -- "fail": the runner gives up at once, with a notice
     state       TEXT NOT NULL DEFAULT 'waiting',  -- waiting, held, delivered, failed, dropped
     attempts    INTEGER NOT NULL DEFAULT 0,
     next        REAL NOT NULL,
     started     REAL,                        -- an attempt is under way since then
     warned      INTEGER NOT NULL DEFAULT 0,
     finished    REAL,
-    last        TEXT NOT NULL DEFAULT ''     -- what came of the last attempt
+    last        TEXT NOT NULL DEFAULT ''     -- what came of the last attempt, or why it is held
 );
-CREATE INDEX recipient_due ON recipient (next) WHERE state = 'waiting';
+CREATE INDEX recipient_due ON recipient (next) WHERE state = 'waiting' AND started IS NULL;
 CREATE INDEX recipient_message ON recipient (message);
+CREATE INDEX recipient_base ON recipient (base, finished);
+CREATE INDEX recipient_finished ON recipient (finished) WHERE finished IS NOT NULL;
 
 CREATE TABLE attempt (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -35,7 +46,25 @@ CREATE TABLE attempt (
     number      INTEGER NOT NULL,
     started     REAL NOT NULL,
     finished    REAL,
-    outcome     TEXT NOT NULL DEFAULT '',    -- delivered, later, failed; "" while under way
+    outcome     TEXT NOT NULL,               -- delivered, later, failed, interrupted
     record      TEXT NOT NULL DEFAULT ''     -- JSON: steps, replies
 );
 CREATE INDEX attempt_recipient ON attempt (recipient);
+
+-- New messages that match every given column wait until somebody releases them.
+CREATE TABLE hold_rule (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    account          TEXT NOT NULL,
+    sender_domain    TEXT NOT NULL,
+    recipient_domain TEXT NOT NULL
+);
+
+-- Addresses that an account no longer writes to.
+CREATE TABLE suppression (
+    account     TEXT NOT NULL,
+    base        TEXT NOT NULL,
+    address     TEXT NOT NULL,               -- as it was when it was added
+    since       REAL NOT NULL,
+    reason      TEXT NOT NULL,
+    PRIMARY KEY (account, base)
+) WITHOUT ROWID;
