@@ -132,7 +132,7 @@ def test_a_client_that_does_not_read(server: Running, backend: MemoryBackend) ->
     time.sleep(0.3)
     [session] = [one for one in server.server.sessions if one._full]
     assert session._transport is not None
-    assert session._transport.get_write_buffer_size() < 4 * aio.WRITE_HIGH
+    assert session._transport.get_write_buffer_size() < 4 * aio.server.WRITE_HIGH
     assert other.ask("c NOOP") == ["c OK NOOP done"]
     total = 0
     while total < 20_000_000:

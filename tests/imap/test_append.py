@@ -1,7 +1,5 @@
 """APPEND: one message or several, streamed, refused, interrupted."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 import pytest

@@ -1,7 +1,5 @@
 """FETCH: every item, sections, partials, macros, what sets \\Seen."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 import pytest

@@ -1,7 +1,5 @@
 """The fuzz targets, with hypothesis at the helm: any bytes, any cut, and commands put together from their words."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 import importlib.util

@@ -1,7 +1,5 @@
 """What one session hears of the others: IDLE, NOOP, order, numbering."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 import pytest

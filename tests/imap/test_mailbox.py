@@ -20,6 +20,7 @@ def test_select_rev1() -> None:
         "* OK [UIDVALIDITY 1] for good",
         "* OK [UIDNEXT 5] at least",
         "* OK [HIGHESTMODSEQ 6] highest",
+        "* OK [MAILBOXID (F1)] for good",
         "a OK [READ-WRITE] opened",
     ]
 

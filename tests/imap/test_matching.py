@@ -1,7 +1,5 @@
 """Texts in messages: the quick way and the careful way agree."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Reading one command: rules of RFC 9051 9."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """SEARCH: every key, ESEARCH, SEARCHRES, PARTIAL."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 import pytest

@@ -1,7 +1,5 @@
 """ENVELOPE, BODYSTRUCTURE, BODY and the header that is kept."""
 
-# ruff: noqa: E501  what is said and answered stays on its line
-
 from __future__ import annotations
 
 import pytest

@@ -89,8 +89,9 @@ def test_limits() -> None:
     assert several[-1] == TooLong("too many literals")
     starts = [item for item in several if isinstance(item, LiteralStart)]
     assert len(starts) == 5
-    assert starts[-1].data == b"a {1+}\r\nx{1+}\r\n"
-    assert starts[-1].before > len(starts[-1].data)
+    many = read([b"a {1+}\r\n" + b"x{1+}\r\n" * 90], WireLimits())
+    last = [item for item in many if isinstance(item, LiteralStart)][-1]
+    assert last.before > len(last.data)  # the beginning is enough to know an APPEND by
 
 
 def test_a_refused_literal() -> None:

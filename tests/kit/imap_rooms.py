@@ -33,7 +33,7 @@ class Room:
 
     def session(self, *, tls: bool = False) -> Client:
         """A connection that has heard the greeting."""
-        client = Client(ImapServer(self.config, self.backend, now=0.0, tls=tls))
+        client = Client(ImapServer(self.config, self.backend, now=0.0, tls=tls, clock=lambda: CLOCK))
         client.said.clear()
         return client
 

@@ -32,6 +32,7 @@ class Script:
     header: dict[str, str]
     lines: list[bytes]
     messages: list[bytes] = field(default_factory=list)
+    dates: list[bytes] = field(default_factory=list)  # internal dates, from the lines between messages
 
     @property
     def capabilities(self) -> set[str]:
@@ -46,13 +47,24 @@ class Script:
             head, rest = b"", head + empty + rest
         header = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line)
         box = folder / f"{name}.mbox"
-        return cls(name, header, _lines(rest), mbox(box if box.exists() else folder / "default.mbox"))
+        messages = box if box.exists() else folder / "default.mbox"
+        return cls(name, header, _lines(rest), mbox(messages), dates(messages))
 
 
 def mbox(path: Path) -> list[bytes]:
     """Messages with CRLF; the empty line before "From " belongs to the message before it, as in ImapTest."""
     pieces = re.split(rb"(?m)^From .*\n", path.read_bytes())
     return [piece.replace(b"\n", b"\r\n") for piece in pieces[1:]]
+
+
+def dates(path: Path) -> list[bytes]:
+    """When the messages came, as their "From " lines say: date-times."""
+    found = []
+    for day, number, time, year in re.findall(
+        rb"(?m)^From \S+ +\w+ (\w+) +(\d+) (\d+:\d+:\d+) (\d{4})", path.read_bytes()
+    ):
+        found.append(b'"%2d-%s-%s %s +0000"' % (int(number), day, year, time))
+    return found
 
 
 def _lines(data: bytes) -> list[bytes]:
@@ -103,7 +115,13 @@ class Run:
     """One script on its way."""
 
     def __init__(
-        self, script: Script, connect: Callable[[], Client], user: str, password: str, skip: Sequence[str] = ()
+        self,
+        script: Script,
+        connect: Callable[[], Client],
+        user: str,
+        password: str,
+        skip: Sequence[str] = (),
+        second: str = "",
     ) -> None:
         self.script = script
         self.skip = frozenset(skip)  # commands that are sent, but whose replies are not judged
@@ -112,10 +130,20 @@ class Run:
             "mailbox": MAILBOX.encode(),
             "user": user.encode(),
             "password": password.encode(),
+            # ImapTest's names may have a domain, ours have none: the host in URLs is the server's.
+            "username": user.encode(),
+            "domain": b"imap.example",
+            "mailbox_url": MAILBOX.encode(),
+            "user2": second.encode(),
         }
         self.clients = [connect() for _ in range(int(script.header.get("connections", "1")))]
-        self.login = f"LOGIN {user} {password}"
+        self.logins = [f"LOGIN {user} {password}"] * len(self.clients)
+        for number in range(2, len(self.clients) + 1):
+            if f"user {number}" in script.header:  # the other account has the same password
+                self.logins[number - 1] = f"LOGIN {second} {password}"
         self.next_message = 0
+        self.then: dict[int, list[int]] = {}
+        self.numbers: list[int] = []
         self.count = 0
 
     def prepare(self) -> None:
@@ -123,8 +151,8 @@ class Run:
         state = self.script.header.get("state", "selected")
         if state == "nonauth":
             return
-        for client in self.clients:
-            self.must(client, self.login)
+        for client, login in zip(self.clients, self.logins, strict=True):
+            self.must(client, login)
         first = self.clients[0]
         if state == "auth":
             return
@@ -135,7 +163,9 @@ class Run:
         for _ in range(len(self.script.messages) if wanted == "all" else int(wanted)):
             self.append(first, MAILBOX.encode())
         if state == "selected":
-            for client in self.clients:
+            for client, login in zip(self.clients, self.logins, strict=True):
+                if login != self.logins[0]:  # the other account's own
+                    self.must(client, f"CREATE {MAILBOX}")
                 self.must(client, f"SELECT {MAILBOX}")
 
     def must(self, client: Client, text: str) -> None:
@@ -145,9 +175,10 @@ class Run:
 
     def append(self, client: Client, name: bytes) -> bytes:
         """The next message of the mbox; what the server said."""
-        message = self.script.messages[self.next_message % len(self.script.messages)]
+        at = self.next_message % len(self.script.messages)
+        message, date = self.script.messages[at], self.script.dates[at]
         self.next_message += 1
-        return self.send(client, b"x append %s {%d+}\r\n%s" % (name, len(message), message))
+        return self.send(client, b"x append %s %s {%d+}\r\n%s" % (name, date, len(message), message))
 
     def send(self, client: Client, data: bytes) -> bytes:
         """Sends a command, literals without asking; all that was said."""
@@ -228,9 +259,8 @@ class Run:
     def _command(self, client: Client, command: bytes, replies: list[bytes], status: str, prefix: list[Any]) -> None:
         self.count += 1
         self.values["tag"] = b"x"
-        if command.split(b" ")[0].lower() == b"append" and b"{" not in command:
-            name = self.fill(command[7:]) or MAILBOX.encode()
-            out = self.append(client, name)
+        if command.split(b" ")[0].lower() == b"append" and b"(url" not in command and not re.search(rb"\{\d", command):
+            out = self.append(client, self.fill(command[7:]) or MAILBOX.encode())
         else:
             out = self.send(client, b"x " + self.fill(command))
         found, rest = responses(out)
@@ -248,18 +278,21 @@ class Run:
             self.skipped += 1
             return
         numbered: list[tuple[list[Any], int]] = []
+        then: dict[int, list[int]] = {}  # by response: which messages had which numbers when it came
         original = list(range(1, 200))
         for line in found:
             if not line.startswith(b"* "):
                 continue
             data = parse(line[2:])
             number = 0
+            then[id(data)] = original.copy()
             if data[0].isdigit() and len(data) > 1 and isinstance(data[1], Atom):
                 at = int(data[0])
                 number = original[at - 1] if 0 < at < len(original) else at
                 if data[1].lower() == b"expunge":
                     del original[at - 1]
             numbered.append((data, number))
+        self.then = then
         for line in wanted:
             data = parse(line[2:])
             if line.startswith(b"! "):
@@ -279,6 +312,7 @@ class Run:
     # -- matching
 
     def _line_fits(self, wanted: list[Any], actual: list[Any], number: int, bound: dict[str, bytes]) -> bool:
+        self.numbers = self.then[id(actual)]
         wanted = [Atom(self.fill(one)) if isinstance(one, Atom) else one for one in wanted]
         if isinstance(wanted[0], Atom) and re.fullmatch(rb"\$\d+", wanted[0]):
             if int(wanted[0][1:]) != number:
@@ -330,6 +364,8 @@ class Run:
             return isinstance(wanted, list) and isinstance(actual, list) and self._fits(wanted, actual, bound)
         assert isinstance(wanted, bytes)
         assert isinstance(actual, bytes)
+        if isinstance(wanted, Atom) and re.fullmatch(rb"\$\d+", wanted) and actual.isdigit():
+            return 0 < int(actual) <= len(self.numbers) and self.numbers[int(actual) - 1] == int(wanted[1:])
         wanted = Atom(self.fill(wanted)) if isinstance(wanted, Atom) else self.fill(wanted)
         match = re.fullmatch(rb"(.*?)\$(?:\{(\w+)\}|([a-z]\w*))([\])]*)", wanted) if isinstance(wanted, Atom) else None
         if match is not None:

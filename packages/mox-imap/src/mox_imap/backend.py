@@ -71,6 +71,8 @@ class MailboxInfo:
     special_use: str = ""
     subscribed: bool = True
     highest_modseq: int = 0  # 0: not known here
+    mailbox_id: str = ""  # RFC 8474
+    deleted_size: int = 0  # octets with \\Deleted (RFC 9208)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,9 @@ class Row:
     bodystructure: bytes
     header: bytes
     sent: float | None = None
+    email_id: str = ""  # RFC 8474
+    thread_id: str = ""
+    preview: str | None = None  # RFC 8970; None: to be made when asked for
 
 
 @dataclass(slots=True)

@@ -30,10 +30,10 @@ _MONTHS = {name: number for number, name in enumerate(b"jan feb mar apr may jun 
 
 
 class CommandSyntaxError(ValueError):
-    """A command breaks its grammar: `.at` (octet), `.why`."""
+    """A command breaks its grammar: `.at` (octet), `.why`, `.code` (a response code, or "")."""
 
-    def __init__(self, at: int, why: str) -> None:
-        self.at, self.why = at, why
+    def __init__(self, at: int, why: str, code: str = "") -> None:
+        self.at, self.why, self.code = at, why, code
         super().__init__(f"{why} (octet {at + 1})")
 
 
@@ -290,6 +290,11 @@ class Scanner:
     def skip_to(self, at: int) -> None:
         """Moves the cursor (for APPEND, whose literal is elsewhere)."""
         self._at = at
+
+    @property
+    def line(self) -> bytes:
+        """All of the command."""
+        return self._data
 
     @property
     def at(self) -> int:

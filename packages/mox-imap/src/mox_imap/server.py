@@ -11,19 +11,30 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mox_imap.backend import Account, BackendError, Logins, Pending, Sink
+from mox_imap.backend import Account, BackendError, Logins, Pending
+from mox_imap.capabilities import words
+from mox_imap.compress import CompressionError, Deflate
 from mox_imap.scanner import CommandSyntaxError, Scanner
 from mox_imap.view import View
 from mox_imap.wire import CommandReader, Line, LiteralStart, Piece, TooLong, WireLimits
 
+if TYPE_CHECKING:
+    from mox_imap.notify import Notify
+
 # Output that gathers before the driver must write it.
 HIGH = 256 * 1024
+# RFC 9051 7.5.1: no EXPUNGE while these run, because they name messages by number.
+NUMBERS_ON_THEIR_WAY = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
+# RFC 9586 3.1: what is BAD without UID in front once UIDONLY is enabled.
+NEED_UID = NUMBERS_ON_THEIR_WAY | {"COPY", "MOVE", "REPLACE"}
+# RFC 9585 4: how long a command may run without a word.
+PROGRESS_SECONDS = 10.0
 
 
 class State(Enum):
@@ -43,8 +54,12 @@ class No(Exception):
         super().__init__(text)
 
 
+@dataclass(frozen=True, slots=True)
 class Breathe:
-    """Yielded by long commands: let others have the loop, then go on."""
+    """Yielded by long commands: let others have the loop, then go on.  `done` of `total` (0: unknown)."""
+
+    done: int = 0
+    total: int = 0
 
 
 class Exchange:
@@ -67,16 +82,12 @@ class ImapConfig:
     limits: WireLimits = field(default_factory=WireLimits)
     limits_before_login: WireLimits = field(default_factory=lambda: WireLimits(line=16384, literal=8192, command=32768))
     modseqs: bool = False  # every mailbox is an IndexedMailbox: CONDSTORE and QRESYNC (RFC 7162)
-    login_seconds: float = 60.0
+    message_limit: int = 0  # messages that one command works on at most (RFC 9738); 0: all
+    compress: bool = True  # offer COMPRESS=DEFLATE, for which a session takes some 110 KB more
+    login_seconds: float = 60.0  # between two commands before the login
+    login_seconds_in_all: float = 180.0
     idle_seconds: float = 1800.0 + 60.0  # RFC 9051 5.4: at least 30 minutes
     bad_commands: int = 20  # before the login
-
-
-CAPABILITIES = (
-    "IMAP4rev2 IMAP4rev1 LITERAL+ ENABLE IDLE SASL-IR ID NAMESPACE UNSELECT UIDPLUS MOVE ESEARCH SEARCHRES CHILDREN "
-    "LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE STATUS=SIZE BINARY MULTIAPPEND UTF8=ACCEPT "
-    "PARTIAL SAVEDATE"
-)
 
 
 class ImapServer:
@@ -91,8 +102,13 @@ class ImapServer:
         tls: bool = False,
         peer: IPv4Address | IPv6Address | None = None,
         wake: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] | None = None,
+        account: Account | None = None,
     ) -> None:
+        """`now`: any clock that only goes forward.  `clock`: seconds since 1970, for WITHIN.  `account`: whose session
+        this is already, by a TLS client key for example; greeted with PREAUTH."""
         from mox_imap.commands import COMMANDS
+        from mox_imap.intake import Intake
 
         self.config = config
         self.logins = logins
@@ -107,7 +123,12 @@ class ImapServer:
         self.rev2 = False
         self.condstore = False
         self.qresync = False
+        self.uidonly = False
+        self.notify: Notify | None = None
+        self.new_items: Callable[[Sequence[int]], Iterator[bytes]] | None = None  # what NOTIFY fetches
         self.now = now
+        self.clock = clock
+        self.compressed: Deflate | None = None
         self.waiting: Pending[Any] | None = None
         self.breathing = False
         self.idle_tag = ""
@@ -115,7 +136,8 @@ class ImapServer:
         self.wake = wake
         self.client_id: dict[str, str] = {}
         self._commands = COMMANDS
-        self._reader = CommandReader(config.limits_before_login)
+        self._intake = Intake(self)
+        self.reader = CommandReader(config.limits_before_login)
         self._out: list[bytes] = []
         self._size = 0
         self._running: Command | None = None
@@ -126,13 +148,18 @@ class ImapServer:
         self._error: BaseException | None = None
         self._exchanging = False
         self.ends_after = False
+        self._turns_on_compression = False
         self.logged_out = False  # the client asked for the end
         self.failed_logins = 0
-        self._append: Any = None
+        self.append_job: Any = None
         self._bad = 0
         self._news = False
-        self._heard = now
-        self._write(b"* OK [CAPABILITY %s] %s\r\n" % (self.capabilities().encode(), config.hostname.encode()))
+        self._heard = self._began = self._told_progress = now
+        self._ready: list[bytes] = []  # said before COMPRESS took effect
+        if account is not None:
+            self.logged_in(account)
+        word = b"OK" if account is None else b"PREAUTH"
+        self.write(b"* %s [CAPABILITY %s] %s\r\n" % (word, self.capabilities().encode(), config.hostname.encode()))
 
     # -- the driver's side
 
@@ -142,21 +169,27 @@ class ImapServer:
         if self.wants_tls:
             # As with SMTP: nothing may slip in before the handshake.
             self.bye("nothing may follow STARTTLS before TLS")
-        if not self.ended:
-            self._reader.feed(data)
+        if self.ended:
+            return
+        if self.compressed is not None:
+            self.compressed.receive(data)
+        else:
+            self.reader.feed(data)
 
     def outgoing(self) -> bytes:
         """What is to be written now."""
-        if not self._out:
+        if not self._out and not self._ready:
             return b""
-        out = b"".join(self._out)
+        ready, out = b"".join(self._ready), b"".join(self._out)
+        self._ready.clear()
         self._out.clear()
         self._size = 0
-        return out
+        return ready + self.compressed.deflated(out) if self.compressed is not None and out else ready + out
 
-    def run(self) -> None:
+    def run(self, now: float | None = None) -> None:
         """Goes on until there is nothing to do, something to wait for, or enough to write."""
         self.breathing = False
+        self.now = self.now if now is None else now
         while not self.ended and self.waiting is None and self._size < HIGH:
             if self._running is not None and not self._exchanging:
                 if not self._advance():
@@ -164,10 +197,29 @@ class ImapServer:
                 continue
             if self.wants_tls:
                 return
-            item = self._reader.next()
+            item = self.reader.next()
             if item is None:
-                return
+                if self.compressed is None or not self._inflate():
+                    return
+                continue
             self._item(item)
+
+    def _inflate(self) -> bool:
+        assert self.compressed is not None
+        try:
+            data = self.compressed.inflated()
+        except CompressionError as error:
+            self.bye(f"that is not DEFLATE: {error}")
+            return False
+        self.reader.feed(data)
+        return bool(data)
+
+    def compress(self) -> None:
+        """From here on both sides are compressed; what came after the command is so already."""
+        self._ready += self._out
+        self._out.clear()
+        self.compressed = Deflate()
+        self.compressed.receive(self.reader.rest())
 
     def resume(self) -> None:
         """What was waited for is done; call run() next."""
@@ -187,14 +239,25 @@ class ImapServer:
         return self._running is not None and self.waiting is None and not self._exchanging
 
     def news(self) -> None:
-        """After wake(): an idling client is told at once; write outgoing() then."""
-        if self.idle_tag and self._running is None:
-            self._write_all(self.updates(expunges=True))
+        """After wake(): a client that listens is told at once; write outgoing() then."""
+        if self.listening and self._running is None and self.append_job is None and not self.ended:
+            now = bool(self.idle_tag) or (self.notify is not None and self.notify.expunges_at_once)
+            if self.idle_tag or (self.notify is not None and self.notify.selected):
+                self.write_all(self.updates(expunges=now))
+            elif self.notify is not None:
+                self.write_all(self.notify.tell())
+
+    @property
+    def listening(self) -> bool:
+        """Is the client to hear of changes without asking (IDLE, NOTIFY)?"""
+        return bool(self.idle_tag) or self.notify is not None
 
     def deadline(self) -> float:
         """When on_timeout() is to be called if nothing comes before."""
-        wait = self.config.login_seconds if self.account is None else self.config.idle_seconds
-        return self._heard + wait
+        if self.account is not None:
+            return self._heard + self.config.idle_seconds
+        # However slowly it types: a connection that does not log in is not kept.
+        return min(self._heard + self.config.login_seconds, self._began + self.config.login_seconds_in_all)
 
     def on_timeout(self) -> None:
         """Nothing came in time."""
@@ -203,7 +266,7 @@ class ImapServer:
     def bye(self, text: str) -> None:
         """Says BYE and ends."""
         if not self.ended:
-            self._write(b"* BYE %s\r\n" % text.encode("utf-8", "replace"))
+            self.write(b"* BYE %s\r\n" % text.encode("utf-8", "replace"))
             self.ended = True
 
     def tls_started(self) -> None:
@@ -217,26 +280,35 @@ class ImapServer:
             self._running.close()
             self._running = None
         self.drop_append()
+        self._leave()
+
+    def _leave(self) -> None:
         self.close_mailbox()
+        if self.notify is not None:
+            self.notify.close()
+            self.notify = self.new_items = None
         if self.account is not None:
             self.account.close()
             self.account = None
+
+    def log_out_of_account(self) -> None:
+        """UNAUTHENTICATE (RFC 8437): back to the beginning, as if nothing had been said; TLS and compression stay."""
+        self._leave()
+        self.state = State.NOT_AUTHENTICATED
+        self.utf8 = self.rev2 = self.condstore = self.qresync = self.uidonly = False
+        self.client_id = {}
+        self.reader.limits = self.config.limits_before_login
+        self._began, self._bad = self.now, 0
 
     # -- for commands
 
     def capabilities(self) -> str:
         """The words of CAPABILITY in this state."""
-        words = CAPABILITIES + (" CONDSTORE QRESYNC" if self.config.modseqs else "")
-        if self.account is None:
-            if self.tls or self.config.plaintext_login:
-                words += " AUTH=SCRAM-SHA-256 AUTH=PLAIN"
-            else:
-                words += " LOGINDISABLED"
-            if self.config.starttls and not self.tls:
-                words += " STARTTLS"
-        else:
-            words += f" APPENDLIMIT={self.config.limits.append}"
-        return words
+        return " ".join(words(self))
+
+    def offers(self, word: str) -> bool:
+        """Is this announced to whoever has logged in?"""
+        return word in words(self)
 
     @property
     def tag(self) -> str:
@@ -252,7 +324,7 @@ class ImapServer:
         """The session belongs to `account` now."""
         self.account = account
         self.state = State.AUTHENTICATED
-        self._reader.limits = self.config.limits
+        self.reader.limits = self.config.limits
 
     def close_mailbox(self) -> None:
         """Back to the authenticated state."""
@@ -269,6 +341,8 @@ class ImapServer:
                 self._news = False
                 self.view.hear(self.view.mailbox.changes())
             yield from self.view.tell(expunges=expunges)
+        if self.notify is not None:
+            yield from self.notify.tell()
 
     def condstore_used(self, scan: Scanner) -> None:
         """A CONDSTORE enabling command (RFC 7162 3.1): from now on MODSEQ is told.  Raises CommandSyntaxError."""
@@ -278,7 +352,7 @@ class ImapServer:
             self.condstore = True
             if self.view is not None:
                 self.view.modseqs = True
-                self._write(b"* OK [HIGHESTMODSEQ %d] highest\r\n" % self.highest_modseq())
+                self.write(b"* OK [HIGHESTMODSEQ %d] highest\r\n" % self.highest_modseq())
 
     def highest_modseq(self) -> int:
         """Of the open mailbox; 0 when its backend knows of none."""
@@ -287,9 +361,13 @@ class ImapServer:
 
     def exchange(self, data: bytes) -> Generator[Yielded, Any, bytes]:
         """Sends a SASL challenge; the client's answer."""
-        self._write(b"+ " + base64.b64encode(data) + b"\r\n")
+        self.write(b"+ " + base64.b64encode(data) + b"\r\n")
         answer: bytes = yield _EXCHANGE
         return answer
+
+    def compress_after(self) -> None:
+        """The running command's OK is the last thing that is said uncompressed."""
+        self._turns_on_compression = True
 
     def begin_idle(self) -> None:
         """From here on changes are told as they happen, until DONE."""
@@ -299,7 +377,7 @@ class ImapServer:
 
     def unread(self) -> bool:
         """Has the client sent more than this command?"""
-        return self._reader.pending > 0
+        return self.reader.pending > 0
 
     def heard_news(self) -> None:
         """The backend's wake, as given to Account.open."""
@@ -313,9 +391,9 @@ class ImapServer:
 
     def drop_append(self) -> None:
         """Gives up a half-read APPEND."""
-        if self._append is not None:
-            self._append.abort()
-            self._append = None
+        if self.append_job is not None:
+            self.append_job.abort()
+            self.append_job = None
 
     # -- running
 
@@ -334,13 +412,14 @@ class ImapServer:
             self._complete("NO", refused.code, refused.text)
             return True
         except CommandSyntaxError as wrong:
-            self._bad_command(wrong)
+            self.bad_command(wrong)
             return True
         if isinstance(item, bytes):
-            self._write(item)
+            self.write(item)
             return True
         if isinstance(item, Breathe):
             self.breathing = True
+            self._tell_progress(item)
             return False
         if isinstance(item, Exchange):
             self._exchanging = True
@@ -352,10 +431,18 @@ class ImapServer:
         self.waiting = item
         return False
 
+    def _tell_progress(self, item: Breathe) -> None:
+        """RFC 9585: a client that waits long hears how far it is."""
+        if self.clock is not None and self.now - max(self._heard, self._told_progress) >= PROGRESS_SECONDS:
+            self._told_progress = self.now
+            far = b"%d %d" % (item.done, item.total) if item.total else b"NIL NIL"
+            tag = self._tag.encode().replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+            self.write(b'* OK [INPROGRESS ("%s" %s)] still at it\r\n' % (tag, far))
+
     def _finished(self, text: str | None) -> None:
         if self.idle_tag:
             self._running = None
-            self._write_all(self.updates(expunges=True))
+            self.write_all(self.updates(expunges=True))
             return
         code, _, rest = (text or "").rpartition("] ")
         code = code.lstrip("[")
@@ -365,29 +452,35 @@ class ImapServer:
         self._running = None
         if self.view is not None:
             # RFC 9051 7.5.1: not while numbers of messages may be on their way.
-            expunges = self._uid or self._name not in ("FETCH", "STORE", "SEARCH")
-            self._write_all(self.updates(expunges=expunges))
+            expunges = self._uid or self.uidonly or self._name not in NUMBERS_ON_THEIR_WAY
+            self.write_all(self.updates(expunges=expunges))
+        elif self.notify is not None:
+            self.write_all(self.notify.tell())
         middle = f"[{code}] " if code else ""
-        self._write(f"{self._tag} {word} {middle}{_clean(text)}\r\n".encode("utf-8", "replace"))
+        self.write(f"{self._tag} {word} {middle}{clean(text)}\r\n".encode("utf-8", "replace"))
+        if self._turns_on_compression:
+            self._turns_on_compression = False
+            self.compress()
         if self.ends_after:
             self.ended = self.logged_out = True
 
-    def _bad_command(self, error: CommandSyntaxError) -> None:
+    def bad_command(self, error: CommandSyntaxError) -> None:
         self._running = None
         self._exchanging = False
-        self._write(f"{self._tag or '*'} BAD {_clean(str(error))}\r\n".encode("utf-8", "replace"))
+        middle = f"[{error.code}] " if error.code else ""
+        self.write(f"{self._tag or '*'} BAD {middle}{clean(str(error))}\r\n".encode("utf-8", "replace"))
         self._bad += 1
         if self._bad >= self.config.bad_commands and self.account is None:
             self.bye("too many errors")
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         if data:
             self._out.append(data)
             self._size += len(data)
 
-    def _write_all(self, pieces: Iterator[bytes]) -> None:
+    def write_all(self, pieces: Iterator[bytes]) -> None:
         for piece in pieces:
-            self._write(piece)
+            self.write(piece)
 
     # -- reading
 
@@ -395,11 +488,11 @@ class ImapServer:
         if isinstance(item, Line):
             self._line(item.data)
         elif isinstance(item, LiteralStart):
-            self._literal(item)
+            self._intake.literal(item)
         elif isinstance(item, Piece):
-            self._piece(item)
+            self._intake.piece(item)
         else:
-            self._write(b"* BAD %s\r\n" % item.why.encode())
+            self.write(b"* BAD %s\r\n" % item.why.encode())
             self.bye("the stream cannot be followed any further")
 
     def _line(self, data: bytes) -> None:
@@ -409,8 +502,8 @@ class ImapServer:
             self._answer(line)
         elif self.idle_tag:
             self._idle_line(line)
-        elif self._append is not None:
-            self._append_rest(data)
+        elif self.append_job is not None:
+            self._intake.rest(data)
         else:
             self._command(data)
 
@@ -421,7 +514,7 @@ class ImapServer:
                 raise CommandSyntaxError(0, "given up")
             self._value = base64.b64decode(line, validate=True)
         except (CommandSyntaxError, binascii.Error, ValueError) as error:
-            self._bad_command(CommandSyntaxError(0, str(error)))
+            self.bad_command(CommandSyntaxError(0, str(error)))
 
     def _idle_line(self, line: bytes) -> None:
         tag, self.idle_tag = self.idle_tag, ""
@@ -429,7 +522,7 @@ class ImapServer:
         if line.upper() == b"DONE":
             self._complete("OK", "", "IDLE done")
         else:
-            self._bad_command(CommandSyntaxError(0, "DONE is expected"))
+            self.bad_command(CommandSyntaxError(0, "DONE is expected"))
 
     def _command(self, data: bytes) -> None:
         self._tag = ""
@@ -448,91 +541,16 @@ class ImapServer:
             states, handler = found
             if self.state not in states:
                 raise scan.fail(f"{name} cannot be said now")
+            if self.uidonly and not uid and name in NEED_UID:
+                raise CommandSyntaxError(0, f"{name} goes by UID now", "UIDREQUIRED")
             self.start(self._tag, name, handler(self, scan, uid), uid=uid)
         except CommandSyntaxError as error:
-            self._bad_command(error)
-
-    def _literal(self, item: LiteralStart) -> None:
-        from mox_imap.commands import append
-
-        if self._append is not None or append.is_append(item.data):
-            self._append_literal(item)
-            return
-        if item.size > self._reader.limits.literal or item.before + item.size > self._reader.limits.command:
-            self._refuse_literal(item, "BAD", f"a literal has at most {self._reader.limits.literal} octets here")
-            return
-        self._reader.accept()
-        if item.synchronizing:
-            self._write(b"+ go ahead\r\n")
-
-    def _refuse_literal(self, item: LiteralStart, word: str, why: str, code: str = "TOOBIG") -> None:
-        if self._append is not None:
-            self._tag = self._append.tag
-        else:
-            self._tag = _clean(item.data.split(b" ", 1)[0][:100].decode("latin-1")) or "*"
-        middle = f"[{code}] " if code else ""
-        if item.synchronizing:
-            self._reader.refuse()
-            self.drop_append()
-            self._write(f"{self._tag} {word} {middle}{_clean(why)}\r\n".encode("utf-8", "replace"))
-            return
-        # The client sends it anyway: the only way not to read it is to end the connection (RFC 7888 4).
-        self.drop_append()
-        self._write(f"* BAD {middle}{_clean(why)}\r\n".encode("utf-8", "replace"))
-        self.bye("a literal that is too big was sent without asking")
-
-    def _append_literal(self, item: LiteralStart) -> None:
-        from mox_imap.commands import append
-
-        limits = self._reader.limits
-        first = self._append is None
-        if first and append.mailbox_literal(item.data):
-            if item.size > limits.literal:
-                self._refuse_literal(item, "BAD", f"a literal has at most {limits.literal} octets here")
-                return
-            self._reader.accept()
-        else:
-            most = limits.append if self.account is not None else limits.literal
-            if item.size > most:
-                self._refuse_literal(item, "NO", f"a message has at most {most} octets")
-                return
-            try:
-                self._append = append.head(self, item.data, self._append)
-            except (CommandSyntaxError, No, BackendError) as error:
-                if item.synchronizing:
-                    self._refuse_append(item, error)
-                    return
-                # It comes in any case; what is wrong is said when it is over.
-                self._append = append.refused(item.data, self._append, error)
-            self._reader.stream()
-        if item.synchronizing:
-            self._write(b"+ go ahead\r\n")
-
-    def _refuse_append(self, item: LiteralStart, error: Exception) -> None:
-        if isinstance(error, CommandSyntaxError):
-            self._refuse_literal(item, "BAD", str(error), "")
-        else:
-            assert isinstance(error, No | BackendError)
-            self._refuse_literal(item, "NO", error.text, error.code)
-
-    def _piece(self, item: Piece) -> None:
-        assert self._append is not None
-        self._append.write(item.data)
-
-    def _append_rest(self, data: bytes) -> None:
-        """What follows the literal of an APPEND: the end of the command."""
-        job, self._append = self._append, None
-        self._tag, self._name = job.tag, "APPEND"
-        try:
-            self.start(job.tag, "APPEND", job.finish(self, data))
-        except CommandSyntaxError as error:
-            job.abort()
-            self._bad_command(error)
+            self.bad_command(error)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Text that stays on its line."""
     return "".join(c if c.isprintable() else "?" for c in text)[:500]
 
 
-__all__ = ["BREATHE", "Command", "ImapConfig", "ImapServer", "No", "Sink", "State"]
+__all__ = ["BREATHE", "Command", "ImapConfig", "ImapServer", "No", "State", "clean"]

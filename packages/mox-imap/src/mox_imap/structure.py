@@ -112,6 +112,20 @@ def _structure(part: Part) -> bytes:
     return b"(" + b" ".join(_single(part)) + b")"
 
 
+def part_structure(part: Part, decoded: tuple[str, int] | None = None) -> bytes:
+    """The BODYSTRUCTURE of one part by itself; `decoded`: (encoding, octets) of what BINARY gives of it (RFC 5524 3).
+
+    Decoded it has 0 lines: lines are counted in the transfer encoding (RFC 9051 7.5.2), and that is gone."""
+    if decoded is None or part.children or part.message is not None:
+        return _structure(part)
+    encoding, size = decoded
+    words = list(_single(part))
+    words[5:7] = [_upper(encoding), b"%d" % size]
+    if part.type == "text":
+        words[7] = b"0"
+    return b"(" + b" ".join(words) + b")"
+
+
 def _single(part: Part) -> Iterator[bytes]:
     kind, subtype = part.type, part.subtype
     if kind == "multipart":  # without parts: there is nothing to list, so it is shown as what it is, text

@@ -6,12 +6,17 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mox_imap import writer
 from mox_imap.backend import Changes, Columns, IndexedMailbox, Mailbox
 from mox_imap.scanner import SequenceSet
 from mox_message import Content, Part
+
+if TYPE_CHECKING:
+    from mox_imap.commands.contexts import Live
+    from mox_imap.commands.sorting import Traits
 
 FIRST_KEYWORD = 5  # the bits below are the system flags
 SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
@@ -31,6 +36,10 @@ class View:
         self.saved: tuple[int, ...] = ()  # the result of SEARCH RETURN (SAVE), as uids
         self.last: tuple[int, Content, Part] | None = None  # the message whose parts were looked at last
         self.modseqs = False  # tell MODSEQ with every change of flags (RFC 7162 3.1)
+        self.uidonly = False  # UIDFETCH instead of FETCH (RFC 9586)
+        self.contexts: list[Live] = []  # searches that are kept up to date (RFC 5267)
+        self.traits: dict[int, Traits] = {}  # what messages are sorted by, once it was looked at
+        self.new_items: Callable[[Sequence[int]], Iterator[bytes]] | None = None  # FETCH of what is new (RFC 5465)
         self.vanished = False  # tell VANISHED, not EXPUNGE (RFC 7162 3.2.10)
         self._names: dict[int, bytes] = {}
         # Bits that the client knows the names of: what is above the highest keyword is news.
@@ -162,12 +171,18 @@ class View:
 
     def tell(self, *, expunges: bool) -> Iterator[bytes]:
         """The untagged responses that bring the client up to date."""
+        touched = [*self._flags, *(uid for uid, _ in self._added)] if self.contexts else []
         if self._expunged and expunges:
+            # RFC 5267 4.3: numbers that a search loses are told while they are still those messages'.
+            for live in self.contexts:
+                yield live.lost(self._expunged)
             yield from self._tell_expunged()
         if self._added:
             yield from self._tell_added()
         if self._flags:
             yield from self._tell_flags()
+        for live in self.contexts if touched else ():
+            yield live.changed(touched)
 
     def _tell_expunged(self) -> Iterator[bytes]:
         gone = sorted(self._expunged)
@@ -206,6 +221,8 @@ class View:
                 self.names(bits)
         if len(self.uids) > before:
             yield self.new_keywords() + b"* %d EXISTS\r\n" % len(self.uids)
+            if self.new_items is not None:
+                yield from self.new_items(range(before, len(self.uids)))
 
     def _tell_flags(self) -> Iterator[bytes]:
         flags, self._flags = self._flags, {}
@@ -223,19 +240,25 @@ class View:
 
     def flag_lines(self, indexes: Sequence[int], *, uid: bool) -> bytes:
         """Untagged FETCH responses with the flags as told, and with MODSEQ where it is due."""
-        uids, told, names = self.uids, self.told, self.names
+        names = [self.names(self.told[at]) for at in indexes]
+        word, numbers = self.labels(indexes)
+        columns: list[Sequence[Any]] = [numbers]
+        items = b""
+        if (uid or self.modseqs) and not self.uidonly:
+            items = b"UID %d "
+            columns.append([self.uids[at] for at in indexes])
+        items += b"FLAGS (%s)"
+        columns.append(names)
         if self.modseqs and self.indexed is not None:
-            return b"".join(
-                [
-                    b"* %d FETCH (UID %d FLAGS (%s) MODSEQ (%d))\r\n" % (at + 1, uids[at], names(told[at]), modseq)
-                    for at, modseq in zip(indexes, self.modseqs_of(indexes), strict=True)
-                ]
-            )
-        if uid:
-            return b"".join(
-                [b"* %d FETCH (UID %d FLAGS (%s))\r\n" % (at + 1, uids[at], names(told[at])) for at in indexes]
-            )
-        return b"".join([b"* %d FETCH (FLAGS (%s))\r\n" % (at + 1, names(told[at])) for at in indexes])
+            items += b" MODSEQ (%d)"
+            columns.append(self.modseqs_of(indexes))
+        return b"".join(map((b"* %d " + word + b" (" + items + b")\r\n").__mod__, zip(*columns, strict=True)))
+
+    def labels(self, indexes: Sequence[int]) -> tuple[bytes, Sequence[int]]:
+        """The name of the response that tells of messages, and their numbers in it."""
+        if self.uidonly:
+            return b"UIDFETCH", [self.uids[at] for at in indexes]
+        return b"FETCH", [at + 1 for at in indexes]
 
 
 def vanished(uids: Sequence[int], *, earlier: bool = False) -> Iterator[bytes]:

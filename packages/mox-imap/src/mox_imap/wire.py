@@ -12,6 +12,10 @@ from typing import TypeAlias
 _ANNOUNCED = re.compile(rb"~?\{(\d{1,20})(\+?)\}\r?\n\Z")
 
 
+# Literals that may stand before the one of a message: a name, and URLs.
+JOINED = 20
+
+
 @dataclass(frozen=True, slots=True)
 class WireLimits:
     """Octets."""
@@ -140,13 +144,18 @@ class CommandReader:
             if len(self._command) > 2 * self.limits.literals:
                 self._broken = True
                 return TooLong("too many literals")
-            # What an APPEND says before its message is in the first three; joining more each time would be quadratic.
-            beginning = b"".join(self._command[:3])
+            # What an APPEND says before its message is in the first few; joining more each time would be quadratic.
+            beginning = b"".join(self._command[: 2 * JOINED + 1])
             self._asked = LiteralStart(beginning, int(announced[1]), not announced[2], self._size)
             return self._asked
         data = b"".join(self._command)
         self._command, self._size = [], 0
         return Line(data)
+
+    def rest(self) -> bytes:
+        """Takes back what is not used yet."""
+        data, self._buffer, self._at, self._looked = self._buffer[self._at :], b"", 0, 0
+        return data
 
     def accept(self) -> None:
         """The literal becomes part of the command."""

@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from mox_imap.commands import copymove, fetch, mailbox, search, session, store
+from mox_imap.commands import (
+    acl,
+    append,
+    copymove,
+    fetch,
+    mailbox,
+    metadata,
+    multisearch,
+    notify,
+    quota,
+    search,
+    session,
+    status,
+    store,
+    thread,
+    urlauth,
+)
 from mox_imap.commands import list as list_
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer, State
@@ -36,7 +52,7 @@ COMMANDS: dict[tuple[str, bool], tuple[frozenset[State], Handler]] = {
     ("RENAME", False): (AUTH, mailbox.rename),
     ("SUBSCRIBE", False): (AUTH, mailbox.subscribe),
     ("UNSUBSCRIBE", False): (AUTH, mailbox.unsubscribe),
-    ("STATUS", False): (AUTH, mailbox.status),
+    ("STATUS", False): (AUTH, status.status),
     ("LIST", False): (AUTH, list_.list_),
     ("LSUB", False): (AUTH, list_.lsub),
     ("CHECK", False): (OPEN, session.noop),
@@ -54,4 +70,29 @@ COMMANDS: dict[tuple[str, bool], tuple[frozenset[State], Handler]] = {
     ("FETCH", True): (OPEN, fetch.fetch),
     ("SEARCH", False): (OPEN, search.search),
     ("SEARCH", True): (OPEN, search.search),
+    ("SORT", False): (OPEN, search.sort),
+    ("SORT", True): (OPEN, search.sort),
+    ("THREAD", False): (OPEN, thread.thread),
+    ("THREAD", True): (OPEN, thread.thread),
+    ("CANCELUPDATE", False): (OPEN, search.cancel_update),
+    ("ESEARCH", False): (AUTH, multisearch.multisearch),
+    ("NOTIFY", False): (AUTH, notify.notify),
+    ("GETMETADATA", False): (AUTH, metadata.get_metadata),
+    ("SETMETADATA", False): (AUTH, metadata.set_metadata),
+    ("GETQUOTA", False): (AUTH, quota.get_quota),
+    ("GETQUOTAROOT", False): (AUTH, quota.get_quota_root),
+    ("SETQUOTA", False): (AUTH, quota.set_quota),
+    ("SETACL", False): (AUTH, acl.set_acl),
+    ("DELETEACL", False): (AUTH, acl.delete_acl),
+    ("GETACL", False): (AUTH, acl.get_acl),
+    ("LISTRIGHTS", False): (AUTH, acl.list_rights),
+    ("MYRIGHTS", False): (AUTH, acl.my_rights),
+    ("GENURLAUTH", False): (AUTH, urlauth.generate),
+    ("RESETKEY", False): (AUTH, urlauth.reset_key),
+    ("URLFETCH", False): (AUTH, urlauth.fetch),
+    ("COMPRESS", False): (AUTH, session.compress),
+    ("UNAUTHENTICATE", False): (AUTH, session.unauthenticate),
+    ("APPEND", False): (AUTH, append.without_literal),
+    ("REPLACE", False): (OPEN, append.without_literal),
+    ("REPLACE", True): (OPEN, append.without_literal),
 }

@@ -6,7 +6,7 @@ from mox_imap import writer
 from mox_imap.backend import Copied
 from mox_imap.commands.store import chosen, writable
 from mox_imap.scanner import Scanner
-from mox_imap.server import Command, ImapServer
+from mox_imap.server import Command, ImapServer, No
 
 
 def copy(s: ImapServer, scan: Scanner, uid: bool) -> Command:
@@ -37,7 +37,12 @@ def _arguments(s: ImapServer, scan: Scanner, uid: bool) -> tuple[list[int], str]
     target = scan.mailbox()
     scan.end()
     view = s.selected()
-    return [view.uids[at] for at in chosen(s, scan, numbers, uid=uid)], target
+    limit = s.config.message_limit
+    indexes = chosen(s, scan, numbers, uid=uid)
+    if limit and len(indexes) > limit:
+        # RFC 9738 3.1: all or nothing, because COPYUID tells of all that was asked for.
+        raise No(f"MESSAGELIMIT {limit}", f"at most {limit} messages at once")
+    return [view.uids[at] for at in indexes], target
 
 
 def _code(copied: Copied) -> str:

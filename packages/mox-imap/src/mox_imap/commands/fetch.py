@@ -4,19 +4,21 @@ A message's line is made from columns: every item gives a piece of a template an
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mox_imap import writer
 from mox_imap.backend import Row
+from mox_imap.commands.ranges import cut, partial
 from mox_imap.commands.section import Reader, Section, section
-from mox_imap.commands.store import chosen
+from mox_imap.commands.store import chosen, limited
 from mox_imap.scanner import MAX_ITEMS, Scanner
-from mox_imap.server import BREATHE, Command, ImapServer, Yielded
+from mox_imap.server import Breathe, Command, ImapServer, Yielded
 from mox_imap.structure import short
 from mox_imap.view import View, vanished
+from mox_message import parse, preview
 
 AT_ONCE = 500
 PIECE = 64 * 1024
@@ -27,14 +29,15 @@ MACROS = {
 }
 # What arrays know; the rest needs rows.
 QUICK = frozenset({"UID", "FLAGS", "MODSEQ", "RFC822.SIZE"})
-SIMPLE = QUICK | {"INTERNALDATE", "SAVEDATE", "ENVELOPE", "BODY", "BODYSTRUCTURE"}
+SIMPLE = QUICK | {
+    "INTERNALDATE", "SAVEDATE", "ENVELOPE", "BODY", "BODYSTRUCTURE", "EMAILID", "THREADID", "PREVIEW", "PREVIEW (LAZY)",
+}  # fmt: skip
 # RFC 3501 6.4.5: what they are short for, and whether they set \Seen.
 OLD = {
     "RFC822": Section(b"RFC822", peek=False),
     "RFC822.HEADER": Section(b"RFC822.HEADER", what="HEADER"),
     "RFC822.TEXT": Section(b"RFC822.TEXT", what="TEXT", peek=False),
 }
-_PARTIAL = re.compile(rb"(-?)([1-9]\d{0,9}):(-?)([1-9]\d{0,9})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +58,25 @@ class Wanted:
 
 def wanted(scan: Scanner) -> Wanted:
     """fetch-att list or macro, and fetch-modifiers (RFC 4466, RFC 7162, RFC 9394)"""
+    want = items(scan, listed=scan.take(b"("))
+    return _modifiers(scan, want) if scan.take(b" (") else want
+
+
+def items(scan: Scanner, *, listed: bool) -> Wanted:
+    """One fetch-att, or a list of them from after its parenthesis on"""
     simple: dict[str, None] = {}
     sections: list[Section] = []
-    if not scan.take(b"("):
+    if not listed:
         _item(scan, simple, sections)
-    else:
-        while not scan.take(b")"):
-            if simple or sections:
-                scan.sp()
-            _item(scan, simple, sections)
-            if len(simple) + len(sections) > MAX_ITEMS:
-                raise scan.fail("too many items")
-        if not simple and not sections:
-            raise scan.fail("an item is expected")
-    want = Wanted(tuple(simple), tuple(sections))
-    return _modifiers(scan, want) if scan.take(b" (") else want
+    while listed and not scan.take(b")"):
+        if simple or sections:
+            scan.sp()
+        _item(scan, simple, sections)
+        if len(simple) + len(sections) > MAX_ITEMS:
+            raise scan.fail("too many items")
+    if not simple and not sections:
+        raise scan.fail("an item is expected")
+    return Wanted(tuple(simple), tuple(sections))
 
 
 def _item(scan: Scanner, simple: dict[str, None], sections: list[Section]) -> None:
@@ -81,7 +88,8 @@ def _item(scan: Scanner, simple: dict[str, None], sections: list[Section]) -> No
     if name in MACROS:  # Quirk macro-list: some clients put a macro in parentheses.
         simple.update(dict.fromkeys(MACROS[name]))
     elif name in SIMPLE:
-        simple[name] = None
+        lazy = name == "PREVIEW" and scan.take(b" (LAZY)")  # RFC 8970 3.2
+        simple[name + " (LAZY)" if lazy else name] = None
     elif name in OLD:
         sections.append(OLD[name])
     else:
@@ -110,24 +118,6 @@ def _modifiers(scan: Scanner, want: Wanted) -> Wanted:
     return want
 
 
-def partial(scan: Scanner) -> tuple[int, int]:
-    """partial-range (RFC 9394 4), the smaller number first; negative numbers count from the end."""
-    first_sign, first, last_sign, last = scan.match(_PARTIAL, "a range of numbers").groups()
-    if first_sign != last_sign:
-        raise scan.fail("both ends of the range count from the same side")
-    low, high = sorted((int(first), int(last)))
-    return (-high, -low) if first_sign else (low, high)
-
-
-def cut(indexes: Sequence[int], span: tuple[int, int]) -> Sequence[int]:
-    """Those of a result that a partial-range means."""
-    low, high = span
-    if low > 0:
-        return indexes[low - 1 : high]
-    end = len(indexes) + high + 1
-    return indexes[max(0, len(indexes) + low) : end] if end > 0 else indexes[:0]
-
-
 def fetch(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     """RFC 9051 6.4.5"""
     scan.sp()
@@ -137,11 +127,13 @@ def fetch(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     scan.end()
     view = s.selected()
     indexes = chosen(s, scan, numbers, uid=uid)
+    if not {"EMAILID", "THREADID"}.isdisjoint(want.simple) and not s.offers("OBJECTID"):
+        raise scan.fail("OBJECTID is not to be had")
     if want.changed_since >= 0 or "MODSEQ" in want.simple:
         s.condstore_used(scan)
     if want.vanished and not (uid and s.qresync and want.changed_since >= 0):
         raise scan.fail("VANISHED needs UID FETCH, CHANGEDSINCE, and QRESYNC to be enabled")
-    if uid and "UID" not in want.simple:
+    if uid and not s.uidonly and "UID" not in want.simple:
         want = replace(want, simple=("UID", *want.simple))
     if want.changed_since >= 0:
         if want.vanished:
@@ -152,11 +144,12 @@ def fetch(s: ImapServer, scan: Scanner, uid: bool) -> Command:
         indexes = [at for at, modseq in zip(indexes, modseqs, strict=True) if modseq > want.changed_since]
     if want.partial is not None:
         indexes = cut(indexes, want.partial)
+    indexes, code = limited(s, view, indexes)
     for start in range(0, len(indexes), AT_ONCE):
         if start:
-            yield BREATHE
+            yield Breathe(start, len(indexes))
         yield from _some(s, view, indexes[start : start + AT_ONCE], want)
-    return None
+    return code
 
 
 def _gone(view: View, since: int, bounds: list[tuple[int, int]]) -> Iterator[bytes]:
@@ -167,7 +160,8 @@ def _gone(view: View, since: int, bounds: list[tuple[int, int]]) -> Iterator[byt
 
 
 def _within(uid: int, bounds: list[tuple[int, int]]) -> bool:
-    return any(low <= uid <= high for low, high in bounds) if len(bounds) < 100 else True
+    at = bisect_right(bounds, (uid, 2**33)) - 1
+    return at >= 0 and bounds[at][0] <= uid <= bounds[at][1]
 
 
 def _some(s: ImapServer, view: View, indexes: Sequence[int], want: Wanted) -> Iterator[Yielded]:
@@ -177,6 +171,13 @@ def _some(s: ImapServer, view: View, indexes: Sequence[int], want: Wanted) -> It
         if unseen:
             yield view.mailbox.store([view.uids[at] for at in unseen], "add", ("\\Seen",))
             fresh = frozenset(unseen)
+    if fresh and "FLAGS" not in want.simple:
+        want = replace(want, simple=(*want.simple, "FLAGS"))
+    yield from told(view, indexes, want)
+
+
+def told(view: View, indexes: Sequence[int], want: Wanted) -> Iterator[Yielded]:
+    """The FETCH responses of some messages."""
     if not want.sections and QUICK.issuperset(want.simple):
         sizes = view.sizes(indexes) if "RFC822.SIZE" in want.simple else ()
         if sizes is not None:
@@ -187,8 +188,6 @@ def _some(s: ImapServer, view: View, indexes: Sequence[int], want: Wanted) -> It
         left = {row.uid for row in rows}
         indexes = [at for at in indexes if view.uids[at] in left]
     simple = want.simple
-    if fresh and "FLAGS" not in simple:
-        simple = (*simple, "FLAGS")
     sizes = [row.size for row in rows]
     if not want.sections:
         yield b"".join(_lines(view, indexes, simple, rows, sizes, b")\r\n"))
@@ -216,12 +215,13 @@ def _lines(
 ) -> Iterator[bytes]:
     """`* n FETCH (items` and `end` for each message."""
     pieces: list[bytes] = []
-    columns: list[Sequence[Any]] = [[at + 1 for at in indexes]]
+    word, numbers = view.labels(indexes)
+    columns: list[Sequence[Any]] = [numbers]
     for name in simple:
         piece, column = _COLUMNS[name](view, indexes, rows, sizes)
         pieces.append(piece)
         columns.append(column)
-    template = b"* %d FETCH (" + b" ".join(pieces) + end
+    template = b"* %d " + word + b" (" + b" ".join(pieces) + end
     return map(template.__mod__, zip(*columns, strict=True))
 
 
@@ -240,6 +240,15 @@ def _flags(view: View, indexes: Sequence[int]) -> list[bytes]:
     return [names[one] for one in bits]
 
 
+def _preview(view: View, row: Row) -> bytes:
+    """RFC 8970: as it was kept, or made now."""
+    text = row.preview
+    if text is None:
+        content = view.mailbox.content(row.message)
+        text = preview(parse(content), content)
+    return writer.text(text)
+
+
 _COLUMNS: dict[str, _Column] = {
     "UID": lambda view, indexes, rows, sizes: (b"UID %d", [view.uids[at] for at in indexes]),
     "FLAGS": lambda view, indexes, rows, sizes: (b"FLAGS (%s)", _flags(view, indexes)),
@@ -253,6 +262,16 @@ _COLUMNS: dict[str, _Column] = {
     "ENVELOPE": lambda view, indexes, rows, sizes: (b"ENVELOPE %s", [row.envelope for row in rows]),
     "BODYSTRUCTURE": lambda view, indexes, rows, sizes: (b"BODYSTRUCTURE %s", [row.bodystructure for row in rows]),
     "BODY": lambda view, indexes, rows, sizes: (b"BODY %s", [short(row.bodystructure) for row in rows]),
+    "EMAILID": lambda view, indexes, rows, sizes: (b"EMAILID (%s)", [row.email_id.encode() for row in rows]),
+    "THREADID": lambda view, indexes, rows, sizes: (
+        b"THREADID %s",
+        [b"(%s)" % row.thread_id.encode() if row.thread_id else b"NIL" for row in rows],
+    ),
+    "PREVIEW": lambda view, indexes, rows, sizes: (b"PREVIEW %s", [_preview(view, row) for row in rows]),
+    "PREVIEW (LAZY)": lambda view, indexes, rows, sizes: (
+        b"PREVIEW %s",
+        [b"NIL" if row.preview is None else writer.text(row.preview) for row in rows],
+    ),
 }
 
 

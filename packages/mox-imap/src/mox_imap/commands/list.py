@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from mox_imap.backend import MailboxInfo
-from mox_imap.commands.mailbox import name_bytes, status_items, status_line
+from mox_imap.commands.acl import my_rights_line
+from mox_imap.commands.mailbox import name_bytes
+from mox_imap.commands.metadata import entry_names, list_metadata
+from mox_imap.commands.status import status_items, status_line
+from mox_imap.extensions import Annotated, Shared
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer
 
@@ -65,16 +70,15 @@ def list_(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     reference = scan.mailbox()
     scan.sp()
     patterns = _patterns(scan)
-    returns: tuple[str, ...] = ()
-    status: list[str] = []
+    returns = Returns()
     if scan.take(b" RETURN "):
-        returns, status = _returns(scan)
+        returns = _returns(s, scan)
     scan.end()
     if patterns == [""]:
         yield b'* LIST (\\Noselect) "/" ""\r\n'
         return None
     matchers = [Pattern(reference, text) for text in patterns]
-    yield from _listed(s, select, matchers, returns, status)
+    yield from _listed(s, select, matchers, returns)
     return None
 
 
@@ -105,26 +109,44 @@ def _patterns(scan: Scanner) -> list[str]:
     return found
 
 
-def _returns(scan: Scanner) -> tuple[tuple[str, ...], list[str]]:
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """list-return-opts"""
+
+    options: tuple[str, ...] = ()
+    status: list[str] = field(default_factory=list)
+    metadata: tuple[str, ...] = ()
+
+
+# Return options, and what has to be announced for them.
+RETURN_OPTIONS = {
+    "SUBSCRIBED": "LIST-EXTENDED", "CHILDREN": "LIST-EXTENDED", "SPECIAL-USE": "SPECIAL-USE", "STATUS": "LIST-STATUS",
+    "MYRIGHTS": "LIST-MYRIGHTS", "METADATA": "LIST-METADATA",
+}  # fmt: skip
+
+
+def _returns(s: ImapServer, scan: Scanner) -> Returns:
     scan.expect(b"(")
     found: list[str] = []
     status: list[str] = []
+    metadata: tuple[str, ...] = ()
     while not scan.take(b")"):
         if found:
             scan.sp()
         option = scan.atom().upper()
+        if option not in RETURN_OPTIONS or not s.offers(RETURN_OPTIONS[option]) or len(found) > 20:
+            raise scan.fail(f"no such return option {option[:40]}")
         if option == "STATUS":
             scan.sp()
-            status = status_items(scan)
-        elif option not in ("SUBSCRIBED", "CHILDREN", "SPECIAL-USE"):
-            raise scan.fail(f"no such return option {option[:40]}")
+            status = status_items(s, scan)
+        elif option == "METADATA":
+            scan.sp()
+            metadata = entry_names(scan)
         found.append(option)
-    return tuple(found), status
+    return Returns(tuple(found), status, metadata)
 
 
-def _listed(
-    s: ImapServer, select: tuple[str, ...], matchers: list[Pattern], returns: tuple[str, ...], status: list[str]
-) -> Iterator[bytes]:
+def _listed(s: ImapServer, select: tuple[str, ...], matchers: list[Pattern], returns: Returns) -> Iterator[bytes]:
     assert s.account is not None
     infos = {info.name: info for info in s.account.mailboxes()}
     subscribed = set(s.account.subscriptions())
@@ -139,11 +161,24 @@ def _listed(
         if name not in wanted or not any(matcher.match(name) for matcher in matchers):
             continue
         info = infos.get(name)
-        attributes = " ".join(_attributes(info, name in parents, name in subscribed, {*select, *returns})).encode()
+        attributes = " ".join(
+            _attributes(info, name in parents, name in subscribed, {*select, *returns.options})
+        ).encode()
         child = b' ("CHILDINFO" (%s))' % words if name in below else b""
         yield b'* LIST (%s) "/" %s%s\r\n' % (attributes, name_bytes(s, name), child)
-        if status and info is not None:
-            yield status_line(s, info, status)
+        if info is not None:
+            yield from _more(s, info, returns)
+
+
+def _more(s: ImapServer, info: MailboxInfo, returns: Returns) -> Iterator[bytes]:
+    """What LIST-STATUS, LIST-MYRIGHTS and LIST-METADATA tell of a mailbox."""
+    account = s.account
+    if returns.status:
+        yield status_line(s, info, returns.status)
+    if "MYRIGHTS" in returns.options and isinstance(account, Shared):
+        yield my_rights_line(s, account, info.name)
+    if returns.metadata and isinstance(account, Annotated):
+        yield from list_metadata(s, info.name, returns.metadata, account)
 
 
 def _above(name: str) -> Iterator[str]:

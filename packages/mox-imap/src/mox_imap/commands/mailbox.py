@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mox_imap import utf7, writer
-from mox_imap.backend import BackendError, MailboxInfo
+from mox_imap.extensions import Identified
 from mox_imap.scanner import Scanner, SequenceSet
 from mox_imap.server import Command, ImapServer, No, State
 from mox_imap.view import View, vanished
-
-STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "DELETED", "SIZE", "RECENT", "HIGHESTMODSEQ")
 
 
 def name_bytes(s: ImapServer, name: str) -> bytes:
@@ -52,20 +50,23 @@ def _open(s: ImapServer, scan: Scanner, *, read_only: bool) -> Command:
         yield b"* OK [CLOSED] the mailbox before is closed\r\n"
     mailbox = s.account.open(name, s.heard_news)
     view = s.view = View(mailbox)
-    view.modseqs, view.vanished = s.condstore, s.qresync
+    view.modseqs, view.vanished, view.uidonly = s.condstore, s.qresync or s.uidonly, s.uidonly
+    view.new_items = s.new_items
     s.state, s.read_only = State.SELECTED, read_only
     flags = view.all_flags()
     yield b"* FLAGS (%s)\r\n* %d EXISTS\r\n" % (flags, len(view))
     if not s.rev2:
         yield b"* 0 RECENT\r\n"
         unseen = next((at for at, bits in enumerate(view.told) if not bits & 1), -1)
-        if unseen >= 0:
+        if unseen >= 0 and not s.uidonly:
             yield b"* OK [UNSEEN %d] first unseen\r\n" % (unseen + 1)
     permanent = b"" if read_only else flags + b" \\*"
     yield b"* OK [PERMANENTFLAGS (%s)] limited\r\n" % permanent
     yield b"* OK [UIDVALIDITY %d] for good\r\n* OK [UIDNEXT %d] at least\r\n" % (mailbox.uidvalidity, mailbox.uidnext())
     if highest := s.highest_modseq():
         yield b"* OK [HIGHESTMODSEQ %d] highest\r\n" % highest
+    if isinstance(s.account, Identified) and (info := s.account.mailbox(name)) is not None:
+        yield b"* OK [MAILBOXID (%s)] for good\r\n" % info.mailbox_id.encode()
     if s.rev2:
         yield b'* LIST () "/" %s\r\n' % name_bytes(s, mailbox.name)
     if known is not None and known.uidvalidity == mailbox.uidvalidity:
@@ -138,6 +139,8 @@ def create(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     scan.end()
     assert s.account is not None
     yield s.account.create(name, special)
+    if isinstance(s.account, Identified) and (info := s.account.mailbox(name)) is not None:
+        return f"[MAILBOXID ({info.mailbox_id})] created"
     return None
 
 
@@ -187,53 +190,6 @@ def _subscribe(s: ImapServer, scan: Scanner, *, wanted: bool) -> Command:
     scan.end()
     assert s.account is not None
     yield s.account.subscribe(name, wanted)
-    return None
-
-
-def status_items(scan: Scanner) -> list[str]:
-    """`(MESSAGES UNSEEN …)`"""
-    scan.expect(b"(")
-    scan.skip_sp()
-    items: list[str] = []
-    while not scan.take(b")"):
-        item = scan.atom().upper()
-        scan.skip_sp()
-        if item not in STATUS_ITEMS or len(items) > 20:
-            raise scan.fail(f"no such status item {item[:40]}")
-        items.append(item)
-    return items
-
-
-def status_line(s: ImapServer, info: MailboxInfo, items: list[str]) -> bytes:
-    """The untagged STATUS of a mailbox."""
-    values = {
-        "MESSAGES": info.messages,
-        "UIDNEXT": info.uidnext,
-        "UIDVALIDITY": info.uidvalidity,
-        "UNSEEN": info.unseen,
-        "DELETED": info.deleted,
-        "SIZE": info.size,
-        "RECENT": 0,
-        "HIGHESTMODSEQ": max(1, info.highest_modseq),
-    }
-    told = " ".join(f"{item} {values[item]}" for item in items)
-    return b"* STATUS %s (%s)\r\n" % (name_bytes(s, info.name), told.encode())
-
-
-def status(s: ImapServer, scan: Scanner, uid: bool) -> Command:
-    """RFC 9051 6.3.11"""
-    scan.sp()
-    name = scan.mailbox()
-    scan.sp()
-    items = status_items(scan)
-    scan.end()
-    if "HIGHESTMODSEQ" in items:
-        s.condstore_used(scan)
-    assert s.account is not None
-    info = s.account.mailbox(name)
-    if info is None:
-        raise BackendError("NONEXISTENT", "no such mailbox")
-    yield status_line(s, info, items)
     return None
 
 

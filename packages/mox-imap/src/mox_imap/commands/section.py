@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from mox_imap import writer
-from mox_imap.backend import Row
+from mox_imap.backend import Mailbox, Row
 from mox_imap.commands.matching import named_fields
 from mox_imap.scanner import MAX_ITEMS, Scanner
 from mox_imap.server import No
 from mox_imap.structure import NOT_KEPT
-from mox_imap.view import View
 from mox_message import Content, Fields, Part, parse
 
 PIECE = 64 * 1024
@@ -21,7 +21,7 @@ IN_MEMORY = 1024 * 1024
 MAX_HEADER = 1024 * 1024
 _WORDS = (b"BODY.PEEK[", b"BODY[", b"BINARY.PEEK[", b"BINARY.SIZE[", b"BINARY[")
 _PART = re.compile(r"[1-9]\d{0,9}(?:\.[1-9]\d{0,9}){0,100}")
-_DECODABLE = frozenset({"7bit", "8bit", "binary", "base64", "quoted-printable"})
+DECODABLE = frozenset({"7bit", "8bit", "binary", "base64", "quoted-printable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +97,21 @@ def _field_name(scan: Scanner) -> str:
     return scan.astring().decode("utf-8", "replace").upper()
 
 
+class Place(Protocol):
+    """Where a message is; `last` is what was taken apart last."""
+
+    last: tuple[int, Content, Part] | None
+
+    @property
+    def mailbox(self) -> Mailbox: ...
+
+
 class Reader:
     """The bytes of one message, opened when they are needed."""
 
     __slots__ = ("_content", "_fields", "_row", "_view")
 
-    def __init__(self, view: View, row: Row) -> None:
+    def __init__(self, view: Place, row: Row) -> None:
         self._view = view
         self._row = row
         self._content: Content | None = None
@@ -144,24 +153,37 @@ class Reader:
         if wanted.binary:
             yield from self._binary(wanted)
             return
-        kept = self._row.header
-        if kept and not wanted.part and wanted.what == "HEADER.FIELDS" and NOT_KEPT.isdisjoint(wanted.names):
-            yield from _cut(wanted, named_fields(kept, wanted.names))
-            return
-        found = self._range(wanted)
+        found = self._found(wanted)
         if isinstance(found, bytes):
-            yield from _cut(wanted, found)
+            yield _literal(_cut(wanted, found))
         elif found is None:
             yield b"NIL"
         else:
-            start, stop = found
-            if wanted.start >= 0:
-                start = min(start + wanted.start, stop)
-                stop = min(stop, start + wanted.length)
+            start, stop = _narrowed(wanted, *found)
             yield b"{%d}\r\n" % (stop - start)
             for piece in self.content.chunks(start, stop, PIECE):
                 # A literal has no NUL (RFC 9051 9, CHAR8); BINARY shows what really is there.
                 yield piece.replace(b"\0", b"?") if b"\0" in piece else piece
+
+    def octets(self, wanted: Section) -> Iterator[bytes] | None:
+        """The octets of a section that is not BINARY, as they are; None for what is not there."""
+        found = self._found(wanted)
+        if isinstance(found, bytes):
+            return iter((_cut(wanted, found),))
+        if found is None:
+            return None
+        start, stop = _narrowed(wanted, *found)
+        return self.content.chunks(start, stop, PIECE)
+
+    def part(self, number: str) -> Part | None:
+        """A part by its number; "" is the message."""
+        return self._part(number) if number else self.root
+
+    def _found(self, wanted: Section) -> tuple[int, int] | bytes | None:
+        kept = self._row.header
+        if kept and not wanted.part and wanted.what == "HEADER.FIELDS" and NOT_KEPT.isdisjoint(wanted.names):
+            return named_fields(kept, wanted.names)
+        return self._range(wanted)
 
     def _range(self, wanted: Section) -> tuple[int, int] | bytes | None:
         """Where a section is, or its bytes."""
@@ -202,7 +224,7 @@ class Reader:
             if part is None:
                 yield b"NIL" if wanted.binary == "BINARY" else b"0"
                 return
-            if part.encoding not in _DECODABLE:
+            if part.encoding not in DECODABLE:
                 raise No("UNKNOWN-CTE", f"the encoding {part.encoding[:40]!r} is not known")
             content, found = self.content, part
 
@@ -234,12 +256,20 @@ def _between(pieces: Iterator[bytes], start: int, stop: int) -> Iterator[bytes]:
         at += len(piece)
 
 
-def _cut(wanted: Section, data: bytes) -> Iterator[bytes]:
+def _narrowed(wanted: Section, start: int, stop: int) -> tuple[int, int]:
+    """The octets of `<start.length>` within a range."""
     if wanted.start >= 0:
-        data = data[wanted.start : wanted.start + wanted.length]
-    if b"\0" in data:
-        data = data.replace(b"\0", b"?")
-    yield writer.literal(data)
+        start = min(start + wanted.start, stop)
+        stop = min(stop, start + wanted.length)
+    return start, stop
+
+
+def _cut(wanted: Section, data: bytes) -> bytes:
+    return data[wanted.start : wanted.start + wanted.length] if wanted.start >= 0 else data
+
+
+def _literal(data: bytes) -> bytes:
+    return writer.literal(data.replace(b"\0", b"?") if b"\0" in data else data)
 
 
 def _chosen_fields(fields: Fields, wanted: Section) -> bytes:

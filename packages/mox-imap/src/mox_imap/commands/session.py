@@ -143,6 +143,8 @@ def enable(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     if not wanted:
         raise scan.fail("what is to be enabled?")
     enabled = []
+    hidden = [word for word in wanted if word in ("CONDSTORE", "QRESYNC", "IMAP4REV2") and not _has(s, word)]
+    wanted = [word for word in wanted if word not in hidden]
     if "IMAP4REV2" in wanted and not s.rev2:
         s.rev2 = s.utf8 = True
         enabled.append(b"IMAP4rev2")
@@ -158,8 +160,39 @@ def enable(s: ImapServer, scan: Scanner, uid: bool) -> Command:
             enabled.append(b"QRESYNC")
             if s.view is not None:
                 s.view.vanished = True
+    if "UIDONLY" in wanted and s.offers("UIDONLY"):  # RFC 9586 3
+        s.uidonly = True
+        enabled.append(b"UIDONLY")
+        if s.view is not None:
+            s.view.uidonly = s.view.vanished = True
     yield b" ".join([b"* ENABLED", *enabled]) + b"\r\n"
     return None
+
+
+def _has(s: ImapServer, word: str) -> bool:
+    return word in (one.upper() for one in s.capabilities().split())
+
+
+def compress(s: ImapServer, scan: Scanner, uid: bool) -> Command:
+    """RFC 4978 3"""
+    scan.sp()
+    mechanism = scan.atom().upper()
+    scan.end()
+    if mechanism != "DEFLATE" or not s.config.compress:
+        raise scan.fail("no such compression")
+    if s.compressed is not None:
+        raise No("COMPRESSIONACTIVE", "it is compressed already")
+    yield b""
+    s.compress_after()
+    return "compressed from here on"
+
+
+def unauthenticate(s: ImapServer, scan: Scanner, uid: bool) -> Command:
+    """RFC 8437 2"""
+    scan.end()
+    yield b""
+    s.log_out_of_account()
+    return f"[CAPABILITY {s.capabilities()}] who are you?"
 
 
 def namespace(s: ImapServer, scan: Scanner, uid: bool) -> Command:

@@ -30,6 +30,15 @@ def chosen(s: ImapServer, scan: Scanner, numbers: SequenceSet, *, uid: bool) -> 
     return view.indexes(numbers, uid=uid)
 
 
+def limited(s: ImapServer, view: View, indexes: Sequence[int]) -> tuple[Sequence[int], str | None]:
+    """Those that one command works on, the last ones, and what the tagged OK says of the rest (RFC 9738 3.1)."""
+    limit = s.config.message_limit
+    if not limit or len(indexes) <= limit:
+        return indexes, None
+    some = indexes[-limit:]
+    return some, f"[MESSAGELIMIT {limit} {view.uids[some[0]]}] done in part"
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     action: FlagAction
@@ -50,6 +59,9 @@ def store(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     if change.unchanged_since >= 0:
         s.condstore_used(scan)
     view = s.selected()
+    indexes, code = limited(s, view, indexes)
+    if code and change.unchanged_since >= 0:
+        raise No(f"MESSAGELIMIT {s.config.message_limit}", "too many messages at once")  # one code has room for one
     modified: list[int] = []
     missed = False
     for start in range(0, len(indexes), AT_ONCE):
@@ -75,7 +87,7 @@ def store(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     if modified:
         names = modified if uid else [view.index(one) + 1 for one in modified]
         return f"[MODIFIED {writer.sequence_set(names).decode()}] some have changed since"
-    return None
+    return code
 
 
 def _told(s: ImapServer, view: View, indexes: list[int], change: _Change, kept: frozenset[int], *, uid: bool) -> bytes:
@@ -95,7 +107,12 @@ def _told(s: ImapServer, view: View, indexes: list[int], change: _Change, kept: 
     if not view.modseqs:
         return b""
     # RFC 7162 3.1.3: the new modseq is told even when the flags are not.
-    told = zip(done, view.modseqs_of(done), strict=True)
+    modseqs = view.modseqs_of(done)
+    if view.uidonly:
+        return b"".join(
+            [b"* %d UIDFETCH (MODSEQ (%d))\r\n" % (view.uids[at], m) for at, m in zip(done, modseqs, strict=True)]
+        )
+    told = zip(done, modseqs, strict=True)
     return b"".join([b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (at + 1, view.uids[at], modseq) for at, modseq in told])
 
 
@@ -133,10 +150,22 @@ def expunge(s: ImapServer, scan: Scanner, uid: bool) -> Command:
         uids = [view.uids[at] for at in chosen(s, scan, numbers, uid=True)]
     scan.end()
     writable(s)
+    code = None
+    if s.config.message_limit:
+        uids, code = _few(s, uids)
     yield s.selected().mailbox.expunge(uids)
     if s.qresync:
         # RFC 7162 3.2.7: what is told before the OK is all there is up to this modseq.
         yield b"".join(s.updates(expunges=True))
         assert s.selected().indexed is not None
-        return f"[HIGHESTMODSEQ {s.highest_modseq()}] expunged"
-    return None
+        return code or f"[HIGHESTMODSEQ {s.highest_modseq()}] expunged"
+    return code
+
+
+def _few(s: ImapServer, uids: list[int] | None) -> tuple[list[int], str | None]:
+    """Those with \\Deleted, as many as may go at once."""
+    view = s.selected()
+    indexes = range(len(view)) if uids is None else [at for uid in uids if (at := view.index(uid)) >= 0]
+    deleted = [at for at, bits in zip(indexes, view.flags(indexes), strict=True) if bits & 8]
+    some, code = limited(s, view, deleted)
+    return [view.uids[at] for at in some], code

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import socket
 import ssl
+import time
 from asyncio import sslproto
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, cast
@@ -165,6 +166,7 @@ class _Session:
             tls=server.implicit_tls,
             peer=_address(peer),
             wake=self._wake,
+            clock=time.time,
         )
         if len(server.sessions) > server.most or server.draining:
             self._session.outgoing()  # instead of the greeting
@@ -215,8 +217,8 @@ class _Session:
         if session is None or self._over or self._full or self._awaited is not None:
             return
         try:
-            session.run()
-            if session.idle_tag:
+            session.run(self._loop.time())
+            if session.listening:
                 session.news()
         except Exception:
             # One session's bug is not its neighbours' trouble.
@@ -259,7 +261,7 @@ class _Session:
     def _wake(self) -> None:
         """The mailbox has changed."""
         session = self._session
-        if session is not None and session.idle_tag and not self._over and not self._full:
+        if session is not None and session.listening and not self._over and not self._full:
             session.news()
             self._flush()
 

@@ -1,0 +1,8 @@
+"""Sessions and clients on asyncio.
+
+server.py   connections to sessions, TLS, deadlines, back-pressure, waking
+client.py   a client"""
+
+from mox_imap.aio.server import Server, run, serve
+
+__all__ = ["Server", "run", "serve"]
