@@ -276,9 +276,9 @@ def test_only_declared_errors(cuts: list[tuple[int, int]], more: bytes) -> None:
 
 def test_memory_is_that_of_a_row() -> None:
     record = NEW[NEW.index("<record>") : NEW.index("</feedback>")].encode()
-    packed = gzip.compress(NEW.encode().replace(record, record * 5000))
+    packed = gzip.compress(NEW.encode().replace(record, record * 800))
     tracemalloc.start()
-    assert sum(1 for _ in iter_rows(packed)) == 5000
+    assert sum(1 for _ in iter_rows(packed)) == 800
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 3_000_000
+    assert peak < 1_500_000  # all rows together take five times as much

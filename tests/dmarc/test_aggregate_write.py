@@ -36,7 +36,7 @@ from mox_dmarc.testing.reports import reports
 from mox_message import Content, Fields, Mailbox, parse
 
 SCHEMAS = Path(__file__).parent / "schema"
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 META = Metadata("Receiver & Söhne <x>", "dmarc@receiver.example", "3f2a", 1_700_006_400, 1_700_092_799)
 POLICY = PolicyPublished("example.com", Request.REJECT)

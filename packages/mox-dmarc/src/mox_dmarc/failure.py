@@ -8,19 +8,21 @@ Everything in a report is foreign text, most of all the header of the message, w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from ipaddress import ip_address
 from pathlib import Path
 
 from mox_dmarc.unpack import DEFAULT, Limits, Unusable
-from mox_message import Content, Fields, Part, date, decoded_subject, parse
+from mox_message import Content, Fields, arf, date, decoded_subject, parse
 
 MAX_FIELD = 4096  # characters of one field
-MAX_REPORT = 256 * 1024  # octets of the machine-readable part
-MAX_HEADER = 256 * 1024  # octets of the original header
+MAX_VALUES = 50  # of one field
+MAX_TEXT = 256 * 1024  # octets of a text for people
 
 _TEXT_LINE = re.compile(r"[ \t]*([A-Za-z][A-Za-z ]{1,40}):[ \t]*(\S[^\r\n]{0,500})")
+_COMMENT = re.compile(r"\([^()]*\)")
 _WORD = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -33,8 +35,8 @@ class FailureReport:
     """One report.  Texts are "" and lists empty where the report does not say.
 
     `auth_failure` is what failed ("dmarc", "dkim", "spf", "signature", …); `unaligned` are the means that brought no
-    aligned identifier (Identity-Alignment).  `header` is the original header, or empty.  `arrival` is in seconds since
-    1970.  `problems` says what in the report was not as it should be."""
+    aligned identifier (Identity-Alignment).  `original` is the header of the message that failed, as far as the report
+    has it.  `arrival` is in seconds since 1970.  `problems` says what in the report was not as it should be."""
 
     auth_failure: tuple[str, ...]
     reported_domains: tuple[str, ...] = ()
@@ -56,21 +58,20 @@ class FailureReport:
     incidents: int = 1
     user_agent: str = ""
     version: str = ""
-    header: bytes = b""
+    original: Fields | None = field(default=None, compare=False, repr=False)
     problems: tuple[str, ...] = ()
-
-    @property
-    def original(self) -> Fields:
-        """The header of the message that failed."""
-        return Fields.parse(self.header)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
-        plain: dict[str, object] = {name: getattr(self, name) for name in self.__slots__ if name != "header"}
+        names = [one.name for one in dataclass_fields(self) if one.name != "original"]
+        plain: dict[str, object] = {name: getattr(self, name) for name in names}
         made = {name: list(one) if isinstance(one, tuple) else one for name, one in plain.items()}
-        fields = self.original
+        return {**made, **self._about()}
+
+    def _about(self) -> dict[str, str]:
+        """What tells people which message it was."""
+        fields = self.original if self.original is not None else Fields.parse(b"")
         return {
-            **made,
             "subject": decoded_subject(fields)[:MAX_FIELD],
             "from": (fields.text("from") or "")[:MAX_FIELD],
             "message_id": (fields.text("message-id") or "")[:MAX_FIELD],
@@ -78,9 +79,10 @@ class FailureReport:
 
     def explain(self) -> str:
         """Line by line: what failed, whose message it was, what was odd."""
-        about = ", ".join(self.reported_domains) or "an unnamed domain"
+        about = self._about()
+        domains = ", ".join(self.reported_domains) or "an unnamed domain"
         failed = ", ".join(self.auth_failure) or "something"
-        lines = [f"{failed} failed for {about}, from {self.source_ip or 'an unknown address'}"]
+        lines = [f"{failed} failed for {domains}, from {self.source_ip or 'an unknown address'}"]
         if self.unaligned:
             lines.append(f"  not aligned: {', '.join(self.unaligned)}")
         said = (
@@ -88,8 +90,8 @@ class FailureReport:
             ("MAIL FROM", self.mail_from),
             ("DKIM", " ".join(filter(None, (self.dkim_domain, self.dkim_selector, self.dkim_identity)))),
             ("SPF record", "; ".join(self.spf_dns)),
-            ("From", self.original.text("from") or ""),
-            ("Subject", decoded_subject(self.original)),
+            ("From", about["from"]),
+            ("Subject", about["subject"]),
             ("incidents", str(self.incidents) if self.incidents != 1 else ""),
         )
         lines += [f"  {name}: {text[:200]}" for name, text in said if text]
@@ -106,68 +108,82 @@ def read_failure(source: bytes | Content | Path, limits: Limits = DEFAULT) -> Fa
         content = Content.of(content)
     if content.size > limits.message:
         raise FailureReportSyntaxError(f"a mail of {content.size} octets; at most {limits.message} are looked at")
-    parts = list(parse(content).walk())
-    for part in parts:
-        if part.media_type == "message/feedback-report":
-            fields = Fields.parse(part.data(content, MAX_REPORT).lstrip(b"\r\n") + b"\r\n")
-            return _read(fields, _original(parts, content))
-    for part in parts:
+    message = parse(content)
+    found = arf.parse(message, content)
+    if found is not None:
+        return _read(found)
+    for part in message.walk():
         if part.media_type == "text/plain":
-            found = _by_text(part.text(content, MAX_REPORT), _original(parts, content))
-            if found is not None:
-                return found
+            written = _by_text(part.text(content, MAX_TEXT))
+            if written is not None:
+                return written
     raise FailureReportSyntaxError("no part of type message/feedback-report")
 
 
-def _read(fields: Fields, original: bytes) -> FailureReport:
-    """RFC 5965 3, RFC 6591 3, RFC 9991 3."""
-    kind = _one(fields, "feedback-type").lower()
-    if kind != "auth-failure":
+def _read(found: arf.FeedbackReport) -> FailureReport:
+    """RFC 6591 3, RFC 9991 3; what RFC 5965 asks of every report, `mox_message.arf` has looked at."""
+    feedback, fields = found.feedback, _Values(found.feedback.fields)
+    if feedback.type != "auth-failure":
         raise FailureReportSyntaxError(
-            f"a feedback report of type {kind[:40]!r}, not auth-failure" if kind else "no Feedback-Type"
+            f"a feedback report of type {feedback.type[:40]!r}, not auth-failure"
+            if feedback.type
+            else "no Feedback-Type"
         )
-    problems: list[str] = [f"no {name}" for name in ("User-Agent", "Version", "Auth-Failure") if not _one(fields, name)]
-    failed = tuple(dict.fromkeys(word.lower() for word in _WORD.findall(_one(fields, "auth-failure"))))
-    if "dmarc" in failed and not fields.all("identity-alignment"):
+    problems = list(found.defects)
+    failed = _words(fields.one("auth-failure"))
+    if not failed:
+        problems.append("no Auth-Failure")
+    aligned_by = fields.one("identity-alignment")
+    if "dmarc" in failed and not aligned_by:
         problems.append("no Identity-Alignment, which RFC 9991 3 requires")
     return FailureReport(
         failed,
-        reported_domains=tuple(one.lower().rstrip(".") for one in _all(fields, "reported-domain")),
-        source_ip=_address(_one(fields, "source-ip"), problems),
-        source_port=_number(_one(fields, "source-port"), "Source-Port", 65_535, problems),
-        arrival=_moment(_one(fields, "arrival-date") or _one(fields, "received-date"), problems),
-        unaligned=_alignment(_one(fields, "identity-alignment"), problems),
-        delivery_result=_one(fields, "delivery-result").lower(),
-        mail_from=_path(_one(fields, "original-mail-from")),
-        rcpt_to=tuple(map(_path, _all(fields, "original-rcpt-to"))),
-        envelope_id=_one(fields, "original-envelope-id"),
-        authentication_results=tuple(_all(fields, "authentication-results")),
-        dkim_domain=_one(fields, "dkim-domain").lower(),
-        dkim_identity=_one(fields, "dkim-identity"),
-        dkim_selector=_one(fields, "dkim-selector"),
-        dkim_canonicalized_header=_one(fields, "dkim-canonicalized-header"),
-        dkim_canonicalized_body=_one(fields, "dkim-canonicalized-body"),
-        spf_dns=tuple(_all(fields, "spf-dns")),
-        incidents=_number(_one(fields, "incidents"), "Incidents", 10**12, problems) or 1,
-        user_agent=_one(fields, "user-agent"),
-        version=_one(fields, "version"),
-        header=original,
+        reported_domains=tuple(one.lower().rstrip(".") for one in fields.all("reported-domain")),
+        source_ip=_address(fields.one("source-ip"), problems),
+        source_port=_number(fields.one("source-port"), "Source-Port", 65_535, problems),
+        arrival=feedback.arrival,
+        unaligned=_alignment(aligned_by, problems),
+        delivery_result=fields.one("delivery-result").lower(),
+        mail_from=feedback.mail_from[:MAX_FIELD],
+        rcpt_to=tuple(one.strip("<> ") for one in fields.all("original-rcpt-to")),
+        envelope_id=fields.one("original-envelope-id"),
+        authentication_results=fields.all("authentication-results"),
+        dkim_domain=fields.one("dkim-domain").lower(),
+        dkim_identity=fields.one("dkim-identity"),
+        dkim_selector=fields.one("dkim-selector"),
+        dkim_canonicalized_header=fields.one("dkim-canonicalized-header"),
+        dkim_canonicalized_body=fields.one("dkim-canonicalized-body"),
+        spf_dns=fields.all("spf-dns"),
+        incidents=_number(fields.one("incidents"), "Incidents", 10**12, problems) or 1,
+        user_agent=fields.one("user-agent"),
+        version=fields.one("version"),
+        original=found.original,
         problems=tuple(problems),
     )
 
 
-def _original(parts: list[Part], content: Content) -> bytes:
-    """The header of the message that failed: RFC 6591 3.1, message/rfc822 or text/rfc822-headers."""
-    for part in parts:
-        if part.message is not None:
-            inner = part.message
-            return content.read(inner.header_start, min(inner.body_start, inner.header_start + MAX_HEADER))
-        if part.media_type in ("text/rfc822-headers", "message/rfc822-headers", "text/rfc822"):
-            return part.data(content, MAX_HEADER)
-    return b""
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """The fields of a report by lower-case name, in one line each and bounded."""
+
+    fields: Mapping[str, tuple[str, ...]]
+
+    def all(self, name: str) -> tuple[str, ...]:
+        values = self.fields.get(name, ())[:MAX_VALUES]
+        return tuple(text for value in values if (text := " ".join(value.split())[:MAX_FIELD]))
+
+    def one(self, name: str) -> str:
+        return next(iter(self.all(name)), "")
 
 
-def _by_text(text: str, original: bytes) -> FailureReport | None:
+def _words(text: str) -> tuple[str, ...]:
+    """The words of a value in lower case, each once; comments are none (RFC 5322 3.2.2, nested three deep at most)."""
+    for _ in range(3):
+        text = _COMMENT.sub(" ", text)
+    return tuple(dict.fromkeys(word.lower() for word in _WORD.findall(text)))
+
+
+def _by_text(text: str) -> FailureReport | None:
     """What some programs write for people, without anything for machines."""
     above, _, below = text.partition("\n------")
     said = {name.strip().lower(): value.strip() for name, value in _TEXT_LINE.findall(above[:8192])}
@@ -175,33 +191,18 @@ def _by_text(text: str, original: bytes) -> FailureReport | None:
     if not domain or not address:
         return None
     problems = ["no part of type message/feedback-report; read from the text for people"]
-    header = original or below.partition("\n")[2].lstrip("\r\n").replace("\r\n", "\n").replace("\n", "\r\n").encode()
+    header = below.partition("\n")[2].lstrip("\r\n")
     means = (("spf", said.get("spf alignment")), ("dkim", said.get("dkim alignment")))
     return FailureReport(
         ("dmarc",),
         (domain.lower()[:MAX_FIELD],),
         source_ip=_address(address, problems),
-        arrival=_moment(said.get("received date", ""), problems),
+        arrival=_moment(said.get("received date", "")),
         unaligned=tuple(name for name, word in means if word is not None and word.lower() == "no"),
         delivery_result=said.get("dmarc results", "").lower(),
-        header=header[:MAX_HEADER],
+        original=Fields.parse(header.encode("utf-8", "replace")) if header else None,
         problems=tuple(problems),
     )
-
-
-def _all(fields: Fields, name: str) -> Iterator[str]:
-    for field in fields.all(name.lower())[:50]:
-        text = " ".join(field.text.split())[:MAX_FIELD]
-        if text:
-            yield text
-
-
-def _one(fields: Fields, name: str) -> str:
-    return next(_all(fields, name), "")
-
-
-def _path(text: str) -> str:
-    return text.removeprefix("<").removesuffix(">")
 
 
 def _address(text: str, problems: list[str]) -> str:
@@ -225,19 +226,14 @@ def _number(text: str, name: str, most: int, problems: list[str]) -> int | None:
     return int(text)
 
 
-def _moment(text: str, problems: list[str]) -> float | None:
-    if not text:
-        return None
+def _moment(text: str) -> float | None:
     found = date(text)
-    if found is None:
-        problems.append(f"a date is {text[:60]!r}, which cannot be read")
-        return None
-    return found.timestamp()
+    return None if found is None else found.timestamp()
 
 
 def _alignment(text: str, problems: list[str]) -> tuple[str, ...]:
     """RFC 9991 3, Identity-Alignment: the means that failed to authenticate an aligned identity, or none."""
-    words = tuple(dict.fromkeys(word.lower() for word in _WORD.findall(text)))
+    words = _words(text)
     odd = [word for word in words if word not in ("dkim", "spf", "none")]
     if odd:
         problems.append(f"Identity-Alignment names {odd[0][:20]!r}")
