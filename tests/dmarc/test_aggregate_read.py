@@ -276,9 +276,9 @@ def test_only_declared_errors(cuts: list[tuple[int, int]], more: bytes) -> None:
 
 def test_memory_is_that_of_a_row() -> None:
     record = NEW[NEW.index("<record>") : NEW.index("</feedback>")].encode()
-    packed = gzip.compress(NEW.encode().replace(record, record * 800))
+    packed = gzip.compress(NEW.encode().replace(record, record * 1600))
     tracemalloc.start()
-    assert sum(1 for _ in iter_rows(packed)) == 800
+    assert sum(1 for _ in iter_rows(packed)) == 1600
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 1_500_000  # all rows together take five times as much
+    assert peak < 2_000_000  # all rows together take twice as much and more
