@@ -301,7 +301,7 @@ class Queue:
                 await self.rows.settle(settled, started, now, notices, self._suppressions(settled))
                 break
             except Exception:
-                log.exception("what became of deliveries cannot be written down yet", extra={"message": due[0].message})
+                log.exception("what became of deliveries cannot be written down yet", extra={"queued": due[0].message})
                 await asyncio.sleep(UNSETTLED_SECONDS)
         for row in settled:
             self._tell(*row, now)
