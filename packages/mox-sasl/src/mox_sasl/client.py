@@ -10,11 +10,14 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mox_sasl.prep import prepare_password
+from mox_sasl import cram, oauth
+from mox_sasl.binding import ChannelBinding
+from mox_sasl.prep import prepare_name, prepare_password
 from mox_sasl.scram import (
     HASHES,
     MAX_ITERATIONS,
     MIN_ITERATIONS,
+    PLUS,
     ClientFinal,
     ClientFirst,
     ScramSyntaxError,
@@ -29,8 +32,13 @@ from mox_sasl.scram import (
 )
 from mox_sasl.secret import Secret
 
-# Best first; what shows the password to the server comes last.
-PREFERENCE = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN")
+# Best first.  CRAM-MD5 stands behind what the server can check without keeping the password, over TLS.
+PREFERENCE = (
+    "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5",
+)  # fmt: skip
+FOR_TOKENS = ("OAUTHBEARER", "XOAUTH2")
+# These show what logs in to whoever listens.
+REVEALING = frozenset({"PLAIN", "LOGIN", *FOR_TOKENS})
 
 
 class ExchangeError(Exception):
@@ -39,11 +47,12 @@ class ExchangeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who we are.  `authzid`: whom we want to act for; "" is ourselves."""
+    """Who we are, by a password or by a bearer `token`.  `authzid`: whom we want to act for; "" is ourselves."""
 
     name: str
-    password: Secret
+    password: Secret = Secret("")  # noqa: RUF009 immutable
     authzid: str = ""
+    token: Secret = Secret("")  # noqa: RUF009
 
 
 class ClientMechanism:
@@ -109,14 +118,60 @@ class External(ClientMechanism):
         return self.credentials.authzid.encode()
 
 
-class Scram(ClientMechanism):
-    """RFC 5802.  `nonce`: fresh random printable ASCII without comma."""
+class CramMd5(ClientMechanism):
+    """RFC 2195."""
 
-    def __init__(self, mechanism: str, credentials: Credentials, nonce: str) -> None:
+    name = "CRAM-MD5"
+
+    def start(self) -> bytes | None:
+        return None
+
+    def step(self, challenge: bytes) -> bytes:
+        if self.finished or not challenge:
+            raise ExchangeError("CRAM-MD5 has one challenge")
+        self.finished = True
+        return cram.response(self.credentials.name, _prepared(self.credentials), challenge)
+
+
+class Bearer(ClientMechanism):
+    """OAUTHBEARER (RFC 7628) or XOAUTH2.  `error`: what the server said of the token, where it did."""
+
+    def __init__(self, mechanism: str, credentials: Credentials, host: str, port: int) -> None:
+        super().__init__(credentials)
+        self.name = mechanism
+        self.error = ""
+        self._message = oauth.BearerMessage(credentials.name, credentials.token, host, port)
+
+    def start(self) -> bytes | None:
+        self.finished = True
+        if self.name == "OAUTHBEARER":
+            return self._message.to_oauthbearer()
+        return self._message.to_xoauth2()
+
+    def step(self, challenge: bytes) -> bytes:
+        if self.finished and not challenge:
+            return self.start() or b""  # the server did not take the initial response with the command
+        self.error = oauth.read_error(challenge) or "the token was not taken"
+        self.finished = False
+        return oauth.ABORT if self.name == "OAUTHBEARER" else b""
+
+
+class Scram(ClientMechanism):
+    """RFC 5802.  `nonce`: fresh random printable ASCII without comma.  `binding`: of the connection, if it has one; a
+    mechanism with -PLUS uses it, and one without says that the server did not offer to."""
+
+    def __init__(self, mechanism: str, credentials: Credentials, nonce: str, binding: ChannelBinding | None) -> None:
         super().__init__(credentials)
         assert len(nonce) >= 18, "SCRAM needs a nonce"
         self.name = mechanism
-        self._first = ClientFirst(credentials.name, nonce, credentials.authzid)
+        self._hash = mechanism.removesuffix(PLUS)
+        self._data = b""
+        flag = "n" if binding is None else "y"
+        if mechanism.endswith(PLUS):
+            assert binding is not None, f"{mechanism} needs a channel binding"
+            flag, self._data = f"p={binding.kind}", binding.data
+        name = prepare_name(credentials.name)
+        self._first = ClientFirst(name, nonce, credentials.authzid, flag)
         self._expected: bytes | None = None
 
     def start(self) -> bytes | None:
@@ -139,13 +194,13 @@ class Scram(ClientMechanism):
         if not MIN_ITERATIONS <= answer.iterations <= MAX_ITERATIONS:
             # Few iterations: the proof would be worth guessing at.  Many: it would never be done.
             raise ExchangeError(f"{self.name}: {answer.iterations} iterations are refused")
-        password = prepare_password(self.credentials.password.reveal(), fallback=True)
-        salted = salted_password(self.name, password, answer.salt, answer.iterations)
-        final = ClientFinal(first.gs2.encode(), answer.nonce, b"\0")
+        key = self._hash
+        salted = salted_password(key, _prepared(self.credentials), answer.salt, answer.iterations)
+        final = ClientFinal(first.gs2.encode() + self._data, answer.nonce, b"\0")
         message = auth_message(first, answer, final)
-        proof = signature(self.name, stored_key(self.name, salted), message)
-        self._expected = signature(self.name, server_key(self.name, salted), message)
-        proof = bytes(map(int.__xor__, client_key(self.name, salted), proof))
+        proof = signature(key, stored_key(key, salted), message)
+        self._expected = signature(key, server_key(key, salted), message)
+        proof = bytes(map(int.__xor__, client_key(key, salted), proof))
         return str(ClientFinal(final.binding, final.nonce, proof)).encode()
 
     def _check(self, final: ServerFinal, expected: bytes) -> bytes:
@@ -157,14 +212,50 @@ class Scram(ClientMechanism):
         return b""
 
 
-def client(name: str, credentials: Credentials, nonce: str = "") -> ClientMechanism:
-    """A fresh exchange of mechanism `name`.  Raises KeyError for one that is not known."""
-    if name in HASHES:
-        return Scram(name, credentials, nonce)
-    return {"PLAIN": Plain, "LOGIN": Login, "EXTERNAL": External}[name](credentials)
+def _prepared(credentials: Credentials) -> str:
+    return prepare_password(credentials.password.reveal(), fallback=True)
 
 
-def choose(offered: Iterable[str]) -> str | None:
-    """The best mechanism for a password among those offered, or None."""
+def client(
+    name: str,
+    credentials: Credentials,
+    nonce: str = "",
+    *,
+    binding: ChannelBinding | None = None,
+    host: str = "",
+    port: int = 0,
+) -> ClientMechanism:
+    """A fresh exchange of mechanism `name`.  Raises KeyError for one that is not known.
+
+    `binding`: of a TLS connection that has one, whether or not `name` ends with -PLUS.  `host` and `port`: the
+    server's, which OAUTHBEARER tells so that a token cannot be used elsewhere."""
+    if name.removesuffix(PLUS) in HASHES:
+        return Scram(name, credentials, nonce, binding)
+    if name in FOR_TOKENS:
+        return Bearer(name, credentials, host, port)
+    return {"PLAIN": Plain, "LOGIN": Login, "EXTERNAL": External, "CRAM-MD5": CramMd5}[name](credentials)
+
+
+def choose(
+    offered: Iterable[str],
+    credentials: Credentials | None = None,
+    *,
+    binding: ChannelBinding | None = None,
+    encrypted: bool = True,
+) -> str | None:
+    """The best mechanism among those offered, or None.
+
+    With a token in `credentials` those for tokens, else those for passwords; -PLUS only with a `binding`; on a
+    connection that is not `encrypted` none that shows the secret to who listens."""
     names = {name.upper() for name in offered}
-    return next((name for name in PREFERENCE if name in names), None)
+    known = FOR_TOKENS if credentials is not None and credentials.token else PREFERENCE
+    return next(
+        (
+            name
+            for name in known
+            if name in names
+            and (binding is not None or not name.endswith(PLUS))
+            and (encrypted or name not in REVEALING)
+        ),
+        None,
+    )

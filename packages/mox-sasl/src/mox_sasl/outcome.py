@@ -20,11 +20,25 @@ class CheckPassword:
     """The client claims to be `name` with `password`: checking it (slow, in a thread) is the caller's.
 
     `authzid`: whom the client wants to act for; "" is `name` itself, and another only where the caller allowed it.
-    `password` is as the client sent it; see
-    prepare_password()."""
+    `password` is as the client sent it; see prepare_password()."""
 
     name: str
     password: Secret
+    authzid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckToken:
+    """The client claims that `token` lets it in, as `name` ("" leaves that to the token): asking whoever made the token
+    is the caller's.  A yes ends the exchange; to say no, hand on what the mechanism's refused() gives, which is the
+    Challenge that the RFC wants before the failure.
+
+    `host` and `port`: where the client believes to be, which a token may be bound to."""
+
+    name: str
+    token: Secret
+    host: str = ""
+    port: int = 0
     authzid: str = ""
 
 
@@ -45,4 +59,4 @@ class Failure:
     malformed: bool = False  # the client's text broke the mechanism's grammar
 
 
-Outcome: TypeAlias = Challenge | CheckPassword | Success | Failure
+Outcome: TypeAlias = Challenge | CheckPassword | CheckToken | Success | Failure

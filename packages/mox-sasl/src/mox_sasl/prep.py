@@ -1,4 +1,5 @@
-"""Passwords before they are hashed or compared: PRECIS OpaqueString (RFC 8265 4.2), once, the same everywhere."""
+"""Names and passwords before they are hashed or compared (PRECIS, RFC 8265, which took SASLprep's place): once, the
+same everywhere."""
 
 from __future__ import annotations
 
@@ -33,11 +34,26 @@ def prepare_password(password: str, *, fallback: bool = False) -> str:
         raise
 
 
+def prepare_name(name: str) -> str:
+    """The form in which login names are compared: full width made narrow, NFC; letters keep their case (RFC 8265 3.4).
+    A name that PRECIS refuses is given back as it is: it is nobody's, and the lookup says so."""
+    if name.isascii():
+        return name
+    try:
+        return _enforced("UsernameCasePreserved", name[:MAX_PASSWORD])
+    except PreparationError:
+        return name
+
+
 def _opaque(password: str) -> str:
+    return _enforced("OpaqueString", password)
+
+
+def _enforced(profile: str, text: str) -> str:
     # Imported when first needed: its tables cost 20 ms, and most passwords are ASCII.
     from precis_i18n import get_profile
 
     try:
-        return str(get_profile("OpaqueString").enforce(password))
+        return str(get_profile(profile).enforce(text))
     except UnicodeEncodeError as error:
-        raise PreparationError(f"a character that passwords may not have: {error.reason}") from None
+        raise PreparationError(f"a character that it may not have: {error.reason}") from None

@@ -4,7 +4,7 @@
     derive          password -> ScramVerifier; slow on purpose
     messages        the four texts of an exchange, as values
 
-Channel binding is not offered: Python's ssl has only tls-unique, which TLS 1.3 has not."""
+A mechanism's name with -PLUS is the same exchange, bound to the TLS connection (binding.py)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass, field
 
 HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
+PLUS = "-PLUS"
 # RFC 7677 4: at least 4096.  A server that names a huge count would keep a client busy for hours.
 MIN_ITERATIONS = 4096
 MAX_ITERATIONS = 1_000_000

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from mox_sasl.outcome import Challenge, CheckPassword, Failure, Outcome, Success
+from mox_sasl import cram, oauth
+from mox_sasl.binding import ChannelBinding
+from mox_sasl.outcome import Challenge, CheckPassword, CheckToken, Failure, Outcome, Success
+from mox_sasl.prep import prepare_name
 from mox_sasl.scram import (
     DEFAULT_ITERATIONS,
     HASHES,
+    PLUS,
     SALT_SIZE,
     ClientFinal,
     ClientFirst,
@@ -35,10 +40,11 @@ MAX_NAME = 1024
 
 
 class Verifier(Protocol):
-    """What SCRAM asks its application."""
+    """What SCRAM and CRAM-MD5 ask their application."""
 
-    def scram(self, name: str) -> ScramVerifier | None:
-        """The verifier that is kept for a login name, or None.  One of another mechanism is as good as none."""
+    def scram(self, name: str) -> ScramVerifier | tuple[ScramVerifier, ...] | None:
+        """What is kept for a login name: one verifier, or one for each mechanism; None where there is no such name.
+        One of another mechanism is as good as none."""
         ...
 
     def nonce(self) -> str:
@@ -48,6 +54,9 @@ class Verifier(Protocol):
     def secret(self) -> bytes:
         """The same secret at each call, also after a restart: unknown names get their salt from it."""
         ...
+
+
+Passwords = Callable[[str], "Secret | None"]
 
 
 class Mechanism:
@@ -62,6 +71,10 @@ class Mechanism:
     def step(self, response: bytes) -> Outcome:
         """The client's answer to the last Challenge."""
         raise NotImplementedError
+
+    def refused(self, status: str = "invalid_token", scope: str = "", configuration: str = "") -> Challenge:
+        """After CheckToken: the token was not taken."""
+        raise TypeError(f"{self.name} has no tokens")
 
 
 class Plain(Mechanism):
@@ -103,7 +116,7 @@ class Login(Mechanism):
 def _password_claim(mechanism: str, name: str, password: str, authzid: str) -> Outcome:
     if not name or not password or len(name) > MAX_NAME or len(authzid) > MAX_NAME or "\0" in name + password:
         return Failure(name[:MAX_NAME], f"{mechanism}: a name and a password are needed", malformed=True)
-    return CheckPassword(name, Secret(password), authzid)
+    return CheckPassword(prepare_name(name), Secret(password), prepare_name(authzid))
 
 
 class External(Mechanism):
@@ -126,11 +139,80 @@ class External(Mechanism):
         return Success(self._proven, authzid)
 
 
-class Scram(Mechanism):
-    """RFC 5802 and RFC 7677; `mechanism` is a key of HASHES."""
+class CramMd5(Mechanism):
+    """RFC 2195; `passwords` gives the password of a name, or None."""
 
-    def __init__(self, mechanism: str, verifier: Verifier) -> None:
+    name = "CRAM-MD5"
+
+    def __init__(self, verifier: Verifier, passwords: Passwords, hostname: str) -> None:
+        self._passwords = passwords
+        self._said = cram.challenge(verifier.nonce(), hostname)
+        self._substitute = hmac.digest(verifier.secret(), self._said, "sha256").hex()
+
+    def start(self, initial: bytes | None) -> Outcome:
+        """The server speaks first."""
+        if initial:
+            return Failure("", "CRAM-MD5: an initial response where there is none", malformed=True)
+        return Challenge(self._said)
+
+    def step(self, response: bytes) -> Outcome:
+        read = cram.read_response(response)
+        if read is None or len(read[0]) > MAX_NAME or "\0" in read[0]:
+            return Failure("", "CRAM-MD5: not a name and 32 hexadecimal digits", malformed=True)
+        name = prepare_name(read[0])
+        if not cram.proves(self._passwords(name), self._substitute, self._said, read[1]):
+            return Failure(name, "CRAM-MD5: a wrong password, or no such name")
+        return Success(name)
+
+
+class Bearer(Mechanism):
+    """OAUTHBEARER (RFC 7628) or XOAUTH2."""
+
+    def __init__(self, mechanism: str) -> None:
         self.name = mechanism
+        self._claimed: str | None = None
+        self._told = False
+
+    def step(self, response: bytes) -> Outcome:
+        if self._told:
+            # Whatever the client says to the error, it has lost (RFC 7628 3.2.3).
+            return Failure(self._claimed or "", f"{self.name}: the token was not taken")
+        if self._claimed is not None:
+            return Failure(self._claimed, f"{self.name} has one message", malformed=True)
+        try:
+            read = (oauth.read_oauthbearer if self.name == "OAUTHBEARER" else oauth.read_xoauth2)(response)
+        except oauth.OAuthSyntaxError as error:
+            return Failure("", f"{self.name}: {error.why}", malformed=True)
+        if len(read.name) > MAX_NAME or "\0" in read.name:
+            return Failure("", f"{self.name}: not a name", malformed=True)
+        self._claimed = prepare_name(read.name)
+        return CheckToken(self._claimed, read.token, read.host, read.port)
+
+    def refused(self, status: str = "invalid_token", scope: str = "", configuration: str = "") -> Challenge:
+        """The token was not taken: what the client is told before the failure (RFC 7628 3.2.2)."""
+        self._told = True
+        return Challenge(oauth.error_text(status, scope, configuration))
+
+
+class Scram(Mechanism):
+    """RFC 5802 and RFC 7677; `mechanism` is a key of HASHES, with -PLUS where the channel is bound.
+
+    `plus_offered`: the client could have taken -PLUS, so one that says it was not offered was deceived."""
+
+    def __init__(
+        self,
+        mechanism: str,
+        verifier: Verifier,
+        *,
+        binding: ChannelBinding | None = None,
+        plus_offered: bool = False,
+        iterations: int = DEFAULT_ITERATIONS,
+    ) -> None:
+        self.name = mechanism
+        self._hash = mechanism.removesuffix(PLUS)
+        self._binding = binding if mechanism.endswith(PLUS) else None
+        self._plus_offered = plus_offered
+        self._iterations = iterations
         self._given = verifier
         self._first: ClientFirst | None = None
         self._answer: ServerFirst | None = None
@@ -142,48 +224,68 @@ class Scram(Mechanism):
         name = self._first.name if self._first is not None else ""
         try:
             if self._proven:
-                return Success(name, self._first.authzid if self._first else "")
+                if response:
+                    return Failure(name, f"{self.name}: text after the end", malformed=True)
+                return Success(prepare_name(name), self._first.authzid if self._first else "")
             if self._first is None:
                 return self._begin(ClientFirst.parse(response))
             return self._end(self._first, ClientFinal.parse(response))
         except ScramSyntaxError as error:
             return Failure(name, f"{self.name}: {error.why}", malformed=True)
 
+    def _unbound(self, first: ClientFirst) -> str:
+        """Why what the client says of channel binding does not do (RFC 5802 6); "" where it does."""
+        if self._binding is None:
+            if first.binding.startswith("p="):
+                return "channel binding without -PLUS"
+            # "y": the client could bind and believes we cannot.  If we can, somebody took our offer away.
+            return "the offer of -PLUS did not reach the client" if first.binding == "y" and self._plus_offered else ""
+        return "" if first.binding == f"p={self._binding.kind}" else f"no binding to {self._binding.kind}"
+
     def _begin(self, first: ClientFirst) -> Outcome:
         if len(first.name) > MAX_NAME or len(first.authzid) > MAX_NAME:
             return Failure("", f"{self.name}: a name that is too long", malformed=True)
-        if first.binding.startswith("p="):
-            # RFC 5802 6: we offer no -PLUS mechanism, so a client that binds to a channel saw another offer.
-            return Failure(first.name, f"{self.name}: channel binding is not offered")
-        # "y": the client could bind and believes we cannot.  It is right, so nobody took our offer away.
-        stored = self._given.scram(first.name)
-        self._known = stored is not None and stored.mechanism == self.name
-        self._verifier = stored if stored is not None and self._known else self._fake(first.name)
+        if why := self._unbound(first):
+            return Failure(first.name, f"{self.name}: {why}")
+        name = prepare_name(first.name)
+        fake = self._fake(name)  # made for those who exist too: it takes time
+        stored = self._stored(self._given.scram(name))
+        self._known = stored is not None
+        self._verifier = stored if stored is not None else fake
         self._first = first
         self._answer = ServerFirst(first.nonce + self._given.nonce(), self._verifier.salt, self._verifier.iterations)
         return Challenge(str(self._answer).encode())
 
+    def _stored(self, found: ScramVerifier | tuple[ScramVerifier, ...] | None) -> ScramVerifier | None:
+        every = found if isinstance(found, tuple) else (found,)
+        return next((one for one in every if one is not None and one.mechanism == self._hash), None)
+
     def _fake(self, name: str) -> ScramVerifier:
         """The same for a name each time, so that asking twice tells no more than asking once."""
-        seed = hmac.digest(self._given.secret(), f"{self.name}\0{name}".encode(), "sha512")
-        key = hmac.digest(self._given.secret(), seed, HASHES[self.name])
+        seed = hmac.digest(self._given.secret(), f"{self._hash}\0{name}".encode("utf-8", "surrogatepass"), "sha512")
+        key = hmac.digest(self._given.secret(), seed, HASHES[self._hash])
         salt = hashlib.shake_256(seed).digest(SALT_SIZE)
-        return ScramVerifier(self.name, DEFAULT_ITERATIONS, salt, key, key)
+        return ScramVerifier(self._hash, self._iterations, salt, key, key)
 
     def _end(self, first: ClientFirst, final: ClientFinal) -> Outcome:
         assert self._answer is not None
         assert self._verifier is not None
-        if final.binding != first.gs2.encode() or final.nonce != self._answer.nonce:
+        bound = first.gs2.encode() + (self._binding.data if self._binding is not None else b"")
+        if not hmac.compare_digest(final.binding, bound) or final.nonce != self._answer.nonce:
             return Failure(first.name, f"{self.name}: the final message does not fit the first")
         message = auth_message(first, self._answer, final)
         if not proves(self._verifier, message, final.proof) or not self._known:
             return Failure(first.name, f"{self.name}: {'a wrong password' if self._known else 'no such name'}")
         self._proven = True
         # SMTP and IMAP carry no data with a success: the client answers this with nothing, then we say yes.
-        return Challenge(str(ServerFinal(signature(self.name, self._verifier.server_key, message))).encode())
+        return Challenge(str(ServerFinal(signature(self._hash, self._verifier.server_key, message))).encode())
 
 
-MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "EXTERNAL")
+# All, best first.  What can be offered depends on the connection (see binding.offer) and on what is kept of passwords.
+MECHANISMS = (
+    "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "OAUTHBEARER", "XOAUTH2", "CRAM-MD5",
+    "PLAIN", "LOGIN", "EXTERNAL",
+)  # fmt: skip
 
 
 class _ForItself(Mechanism):
@@ -199,6 +301,9 @@ class _ForItself(Mechanism):
     def step(self, response: bytes) -> Outcome:
         return self._checked(self._inner.step(response))
 
+    def refused(self, status: str = "invalid_token", scope: str = "", configuration: str = "") -> Challenge:
+        return self._inner.refused(status, scope, configuration)
+
     def _checked(self, outcome: Outcome) -> Outcome:
         if isinstance(outcome, CheckPassword | Success) and outcome.authzid:
             if outcome.authzid != outcome.name:
@@ -207,16 +312,38 @@ class _ForItself(Mechanism):
         return outcome
 
 
-def server(name: str, verifier: Verifier, *, external: str = "", for_others: bool = False) -> Mechanism:
-    """A fresh exchange of mechanism `name` (capitals, one of MECHANISMS).  Raises KeyError for another.
+def server(
+    name: str,
+    verifier: Verifier,
+    *,
+    external: str = "",
+    for_others: bool = False,
+    binding: ChannelBinding | None = None,
+    plus_offered: bool = False,
+    passwords: Passwords | None = None,
+    hostname: str = "localhost",
+    iterations: int = DEFAULT_ITERATIONS,
+) -> Mechanism:
+    """A fresh exchange of mechanism `name` (capitals, one of MECHANISMS).  Raises KeyError for another, and for one
+    that lacks what it needs here: -PLUS without `binding`, CRAM-MD5 without `passwords`.
 
     `external`: whom the layer below has proven (a TLS client certificate), or "" for nobody.  `for_others`: outcomes
-    may have an authzid that differs from the name, and the caller judges it; else that is a Failure."""
+    may have an authzid that differs from the name, and the caller judges it; else that is a Failure.  `plus_offered`:
+    the list that the client saw had a -PLUS.  `passwords`: name -> the password itself.  `iterations`: what verifiers
+    here usually have, for names that nobody has."""
     mechanism: Mechanism
-    if name in HASHES:
-        mechanism = Scram(name, verifier)
+    if name.removesuffix(PLUS) in HASHES:
+        if name.endswith(PLUS) and binding is None:
+            raise KeyError(f"{name} needs a channel binding")
+        mechanism = Scram(name, verifier, binding=binding, plus_offered=plus_offered, iterations=iterations)
+    elif name == "CRAM-MD5":
+        if passwords is None:
+            raise KeyError("CRAM-MD5 needs passwords")
+        mechanism = CramMd5(verifier, passwords, hostname)
     elif name == "EXTERNAL":
         mechanism = External(external)
+    elif name in ("OAUTHBEARER", "XOAUTH2"):
+        mechanism = Bearer(name)
     else:
         mechanism = {"PLAIN": Plain, "LOGIN": Login}[name]()
     return mechanism if for_others else _ForItself(mechanism)
