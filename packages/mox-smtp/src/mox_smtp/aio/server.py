@@ -138,7 +138,7 @@ class Server:
 
     async def listen(self, sock: socket.socket) -> None:
         """Takes connections from a bound, listening socket."""
-        from mox_smtp.aio.session import Buffered, Plain
+        from mox_smtp.aio.session import HANDSHAKE_SECONDS, Buffered, Plain
 
         loop = self._loop = asyncio.get_running_loop()
         self.epoch = time.time() - loop.time()
@@ -147,7 +147,16 @@ class Server:
             sslproto.SSLProtocol.max_size = TLS_BUFFER
         # A PROXY header is read to its last octet and no further, for which the buffer must be ours.
         make: type[Session] = Plain if uvloop and not self.config.proxy_from else Buffered
-        self._listening = await loop.create_server(lambda: cast(Any, make(self, loop)), sock=sock, backlog=BACKLOG)
+        # Implicit TLS is the loop's business from the first octet: uvloop reads a client's hello before a task of ours
+        # could run.  Behind a proxy the header comes first, in the clear.
+        context = self.tls_context if self.implicit_tls and not self.config.proxy_from else None
+        self._listening = await loop.create_server(
+            lambda: cast(Any, make(self, loop)),
+            sock=sock,
+            backlog=BACKLOG,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if context is not None else None,
+        )
 
     def begun(self, session: Session) -> None:
         """A session begins."""

@@ -96,7 +96,14 @@ class Session:
             self._open()
 
     def _open(self) -> None:
-        if self._server.implicit_tls:
+        assert self._transport is not None
+        assert self._connection is not None
+        if (tls := self._transport.get_extra_info("ssl_object")) is not None:
+            self._transport.set_write_buffer_limits(high=WRITE_HIGH)
+            self._connection.tls_details = _details(tls)
+            self._begin()
+        elif self._server.implicit_tls:
+            self._pause()  # uvloop may read on before a task gets to run: the client's hello waits for start_tls
             self._task = self._loop.create_task(self._upgrade())
         else:
             self._begin()
@@ -203,6 +210,7 @@ class Session:
             return
         self._flush()
         if session.wants_tls and not self._held:
+            self._pause()
             self._task = self._loop.create_task(self._upgrade())
 
     def _broke(self, event: Event) -> None:
