@@ -1,0 +1,21 @@
+"""The chain as the peer sent it, from the standard library's TLS on every Python.
+
+Public since Python 3.13 (`get_unverified_chain`); before that the same call is on the object below, and gives
+certificates that write themselves as PEM.  OpenSSL's order is the peer's, leaf first."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+
+def peer_chain(connection: ssl.SSLSocket | ssl.SSLObject) -> tuple[bytes, ...]:
+    """The peer's certificates as DER, leaf first; () before the handshake, or where it has sent none.
+
+    With asyncio: `transport.get_extra_info("ssl_object")`.  The context needs no verification: CERT_NONE will do."""
+    if hasattr(connection, "get_unverified_chain"):
+        return tuple(connection.get_unverified_chain() or ())
+    below: Any = connection._sslobj  # type: ignore[union-attr]
+    if below is None:
+        return ()
+    return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in below.get_unverified_chain() or ())
