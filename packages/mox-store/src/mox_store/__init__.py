@@ -1,14 +1,17 @@
 """Where is the mail, and will it be there tomorrow?  Accounts, mailboxes, messages, changes, durable commits.
 
     account.py reading.py    open an account, change it in shared transactions, read it, hear of changes
-    transaction.py  whole operations: add, copy, move, flag, expunge, mailboxes
+    transaction.py mailboxes.py    whole operations: add, copy, move, flag, expunge, undelete; mailboxes, annotations
+    ground.py threads.py quota.py sweep.py    what operations stand on; threads; limits; forgetting
+    people.py history.py    who may log in and how; what is known of senders
+    state.py        small durable facts of a server: caches, reports, counters
     mailbox.py message.py changes.py    the values
     view.py         an open mailbox in memory
     watch.py        who hears of changes, bounded
     blobs.py        message bytes: rows when small, append-only segments when large
     database.py group.py wal.py    the rooms that know SQLite; the shared, durable commit
     disk.py         what may fail on a bad day, behind one door
-    check.py        every invariant of the data, as a function
+    check.py upgrade.py    every invariant of the data, as a function; from one version of the tables to the next
 
 Not here: protocols, passwords (verifiers are opaque texts), what a message means."""
 
@@ -17,8 +20,12 @@ from mox_store.blobs import BLOB_LIMIT
 from mox_store.changes import Change, Kind
 from mox_store.database import Database
 from mox_store.disk import Disk, StoreError, Syncer
+from mox_store.history import Reputation, Untrained
 from mox_store.mailbox import Mailbox, MailboxError
-from mox_store.message import FORMAT, Added, Flag, NewMessage, Row, Staged, Traits
+from mox_store.message import FORMAT, UNMADE, Added, Binned, Flag, Mark, NewMessage, Row, Staged, Traits
+from mox_store.people import AppPassword, LoginAttempt, TlsKey, WebSession
+from mox_store.quota import Quota
+from mox_store.state import State
 from mox_store.transaction import Flagged, Transaction
 from mox_store.view import View
 from mox_store.watch import Watch
@@ -26,24 +33,35 @@ from mox_store.watch import Watch
 __all__ = [
     "BLOB_LIMIT",
     "FORMAT",
+    "UNMADE",
     "Account",
     "Added",
+    "AppPassword",
+    "Binned",
     "Change",
     "Database",
     "Disk",
     "Flag",
     "Flagged",
     "Kind",
+    "LoginAttempt",
     "Mailbox",
     "MailboxError",
+    "Mark",
     "NewMessage",
+    "Quota",
+    "Reputation",
     "Row",
     "Staged",
+    "State",
     "Store",
     "StoreError",
     "Syncer",
+    "TlsKey",
     "Traits",
     "Transaction",
+    "Untrained",
     "View",
     "Watch",
+    "WebSession",
 ]

@@ -8,7 +8,6 @@ import logging
 from asyncio import Future
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,12 +16,16 @@ from mox_store.blobs import Segments
 from mox_store.changes import Change, Kind, from_text, ranges
 from mox_store.database import Database, Durability
 from mox_store.disk import Disk, Loop, StoreError, Syncer, told
+from mox_store.ground import leap
 from mox_store.group import Connection
 from mox_store.mailbox import INITIAL
-from mox_store.message import Staged
+from mox_store.message import Staged, Traits
 from mox_store.reading import Reading
-from mox_store.transaction import Transaction, leap
+from mox_store.sweep import forget
+from mox_store.transaction import Transaction
+from mox_store.upgrade import SCHEMA, UPGRADES
 from mox_store.view import View
+from mox_store.wal import Presence
 from mox_store.watch import Watch
 
 log = logging.getLogger("mox.store")
@@ -33,14 +36,8 @@ ENTRIES = "SELECT uid,message,size,flags,modseq FROM entry WHERE mailbox=? AND u
 # Expunged messages stay readable this long for sessions that have not been told yet.
 SWEEP_SECONDS = 3600.0
 SWEEP_AT_ONCE = 200
-
-# Read at import: later the process may be a user who cannot read our folder.
-_SCHEMA = files("mox_store").joinpath("schema.sql").read_text("utf-8")
-
-
-def schema() -> str:
-    """The tables of an account."""
-    return _SCHEMA
+# The lock that a backup shares and a sweep wants for itself.
+KEEP = "sweep"
 
 
 class Account(Reading):
@@ -58,19 +55,21 @@ class Account(Reading):
         durability: Durability = "group",
         stager: Syncer | None = None,
         disk: Disk | None = None,
+        make_traits: Callable[[Content], Traits] | None = None,
     ) -> None:
         self.name = name
         self.folder = folder
         self._clock = clock
         self._loop = loop
         self._notify = notify
+        self._make_traits = make_traits
         disk = disk or Disk()
         disk.make_folder(folder)
         self.segments = Segments(folder / "segments", disk)
         self._stager = stager or (Syncer(loop, "stage", threads=1) if loop is not None else None)
         self._own_stager = stager is None
         self.database = Database(
-            folder / "account.db", schema(), loop=loop, syncer=syncer, durability=durability, disk=disk,
+            folder / "account.db", SCHEMA, UPGRADES, loop=loop, syncer=syncer, durability=durability, disk=disk,
             first=self._first,
         )  # fmt: skip
         self._views: dict[int, View] = {}
@@ -234,19 +233,40 @@ class Account(Reading):
 
     # -- keeping tidy
 
+    def _remade(self, message: int, traits: Traits) -> None:
+        if self._loop is not None and not self.database.refusal():
+            self.commit(lambda tx: tx.retrait(message, traits)).add_done_callback(_unheeded)
+
     def sweep(self) -> Future[int]:
-        """Forgets some messages that nothing shows any more; how many."""
-        before = self._clock() - SWEEP_SECONDS
+        """Forgets some messages that nothing shows any more and whose time in the bin is over; how many.
 
-        def run(db: Connection) -> int:
-            numbers = db.execute(
-                "SELECT id FROM message WHERE copies=0 AND expunged<? LIMIT ?", (before, SWEEP_AT_ONCE)
-            ).fetchall()
-            db.executemany("DELETE FROM blob WHERE message=?", numbers)
-            db.executemany("DELETE FROM message WHERE id=?", numbers)
-            return len(numbers)
+        Nothing is swept while a backup is reading."""
+        keeping = Presence(self.folder / KEEP)
+        freed: list[tuple[int, int, int]] = []
 
-        return self.database.commit(run)
+        def run(tx: Transaction) -> int:
+            freed.clear()
+            if not keeping.alone():
+                return 0
+            found = forget(tx.connection, tx.now, SWEEP_SECONDS, SWEEP_AT_ONCE)
+            freed.extend(found.places)
+            return found.count
+
+        def swept(done: Future[int]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                for place in freed:
+                    self.segments.punch(*place)
+            keeping.close()
+
+        future = self.commit(run)
+        future.add_done_callback(swept)
+        return future
+
+
+def _unheeded(done: Future[None]) -> None:
+    """What is made again on the next read may fail now."""
+    if not done.cancelled() and done.exception() is not None:
+        log.info("traits could not be kept", extra={"error": str(done.exception())})
 
 
 class Store:
@@ -261,8 +281,10 @@ class Store:
         notify: Callable[[str, int], None] | None = None,
         durability: Durability = "group",
         disk: Disk | None = None,
+        make_traits: Callable[[Content], Traits] | None = None,
     ) -> None:
         self.folder = folder
+        self._make_traits = make_traits
         self._clock = clock
         self._loop = loop
         self._notify = notify
@@ -292,6 +314,7 @@ class Store:
                     durability=self._durability,
                     stager=self._stager,
                     disk=self._disk,
+                    make_traits=self._make_traits,
                 )
             except OSError as error:
                 raise told(error, f"{self.folder / name}") from error

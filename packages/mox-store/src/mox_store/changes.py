@@ -14,6 +14,7 @@ class Kind(IntEnum):
     FLAGS = 2
     EXPUNGED = 3
     MAILBOXES = 4  # created, renamed, deleted, subscribed; no uids
+    ANNOTATIONS = 5  # of a mailbox, or (mailbox 0) of the account; no uids
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from enum import StrEnum
 
 from mox_store.account import Account
 from mox_store.changes import Kind, to_text
-from mox_store.mailbox import MailboxError
+from mox_store.ground import Asked, Inside, read_mailboxes
+from mox_store.mailbox import MailboxError, check_name
 from mox_store.message import FIRST_KEYWORD_BIT, MAX_KEYWORDS
-from mox_store.transaction import Asked, Inside, Transaction, check_name, read_mailboxes
+from mox_store.transaction import Transaction
 
 # Of one kind of trouble so many are listed; the rest is counted.
 MOST_LISTED = 20
@@ -193,10 +194,10 @@ RULES: dict[str, tuple[str, str, Cure, str]] = {
         "",
     ),
     "a change is of a known kind": (
-        "SELECT modseq, mailbox, kind FROM change WHERE kind NOT IN (1,2,3,4)",
+        "SELECT modseq, mailbox, kind FROM change WHERE kind NOT IN (1,2,3,4,5)",
         "change {0} of mailbox {1} is of unknown kind {2}",
         Cure.MEND,
-        "DELETE FROM change WHERE kind NOT IN (1,2,3,4)",
+        "DELETE FROM change WHERE kind NOT IN (1,2,3,4,5)",
     ),
 }
 

@@ -27,6 +27,8 @@ def told(error: BaseException, where: str = "") -> BaseException:
     """SQLite's and the system's errors as ours; anything else, and what is a mistake of the caller's SQL, as it is."""
     if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_ERROR:  # a mistake in a statement
+            return error
     elif isinstance(error, OSError):
         code = sqlite3.SQLITE_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else 0
     else:

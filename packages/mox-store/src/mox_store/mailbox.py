@@ -17,6 +17,14 @@ INITIAL = {
 }
 
 
+# RFC 6154 2, in lower case -> as it is written.
+SPECIAL_USES = {
+    use.lower(): use
+    for use in ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important")
+}
+MAX_NAME = 1000
+
+
 class MailboxError(Exception):
     """A mailbox operation cannot be done: `.code` is an IMAP response code (RFC 9051 7.1), the message says why."""
 
@@ -41,6 +49,13 @@ class Mailbox:
     unseen: int
     deleted: int
     size: int
+    createseq: int = 0
+    owner: str = ""
+
+    @property
+    def objectid(self) -> str:
+        """MAILBOXID (RFC 8474 4): survives a rename, never given again."""
+        return f"F{self.id}"
 
     def bits(self, flags: tuple[str, ...] | list[str]) -> int:
         """The bits of flag names; keywords must be known (`Transaction.learn`)."""
@@ -74,3 +89,21 @@ class Mailbox:
     def room_for_keywords(self) -> int:
         """How many more keywords can be kept."""
         return MAX_KEYWORDS - len(self.keywords)
+
+
+def canonical(name: str) -> str:
+    """RFC 9051 5.1: INBOX is the same in any case, alone and as the first part of a name."""
+    first, slash, rest = name.partition("/")
+    return "Inbox" + slash + rest if first.lower() == "inbox" else name
+
+
+def check_name(name: str) -> None:
+    """May a mailbox be called so?  Raises MailboxError("CANNOT") with the reason."""
+    if not name or len(name.encode("utf-8", "surrogatepass")) > MAX_NAME:
+        raise MailboxError("CANNOT", f"a mailbox name has 1 to {MAX_NAME} bytes")
+    if any(ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 or c in "\u2028\u2029" for c in name):
+        raise MailboxError("CANNOT", "a mailbox name has no control characters")
+    if name.startswith("#") or any(part in ("", ".", "..") for part in name.split("/")):
+        raise MailboxError("CANNOT", "mailbox names have non-empty parts, none of them . or .., and no # in front")
+    if any(c in "*%" for c in name):
+        raise MailboxError("CANNOT", "* and % are wildcards")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntFlag
+from enum import IntEnum, IntFlag
 
 from mox_message import Content
 
 # Of the columns that are made at delivery and handed to IMAP as they are.  Rows with another number are rebuilt.
 FORMAT = 1
+
+
+class Mark(IntEnum):
+    """What the owner said of a message."""
+
+    WANTED = -1
+    NONE = 0
+    JUNK = 1
 
 
 class Flag(IntFlag):
@@ -51,6 +59,12 @@ class Traits:
     preview: str = ""
     sent: float | None = None
     message_id: str = ""
+    references: tuple[str, ...] = ()  # message-ids that it follows, its parent last
+    format: int = FORMAT
+
+
+# Of a message whose traits are yet to be made: they are, when it is read first.
+UNMADE = Traits(b"", b"", b"", format=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,8 @@ class NewMessage:
     flags: tuple[str, ...] = ()
     staged: Staged | None = None
     decision: tuple[int, bytes] | None = None
+    # Where it came from, as (kind, value) pairs without line ends, for reputation: ("from", "kim@example.org"), …
+    origin: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +117,27 @@ class Row:
     preview: str
     sent: float | None
     subject: str = ""
+    thread: int = 0
+    createseq: int = 0
+
+    @property
+    def emailid(self) -> str:
+        """EMAILID (RFC 8474 5.1): the same for all copies."""
+        return f"M{self.message}"
+
+    @property
+    def threadid(self) -> str:
+        """THREADID (RFC 8474 5.3)."""
+        return f"T{self.thread}"
+
+
+@dataclass(frozen=True, slots=True)
+class Binned:
+    """A message that can be brought back."""
+
+    message: int
+    mailbox: str
+    expunged: float
+    size: int
+    subject: str
+    flags: tuple[str, ...]

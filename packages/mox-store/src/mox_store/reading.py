@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 from mox_message import Content
 from mox_store.blobs import Segments
 from mox_store.changes import from_text, ranges
 from mox_store.database import Database
 from mox_store.disk import StoreError
+from mox_store.ground import read_facts, read_mailbox, read_mailboxes
+from mox_store.history import HistoryReading
 from mox_store.mailbox import Mailbox
-from mox_store.message import Row
-from mox_store.transaction import mailbox_of, read_mailbox, read_mailboxes
+from mox_store.message import FORMAT, Binned, Row, Traits
+from mox_store.people import PeopleReading
+from mox_store.quota import Quota, read_quota
+from mox_store.sweep import RETENTION_SECONDS
 
 ROWS_AT_ONCE = 500
 
-_MESSAGE = "m.envelope,m.bodystructure,m.header,m.preview,m.sent,m.subject"
+_MESSAGE = "m.envelope,m.bodystructure,m.header,m.preview,m.sent,m.subject,m.thread"
 _ROWS = (
-    f"SELECT e.uid,m.id,m.size,m.received,e.saved,{_MESSAGE} FROM entry e "  # noqa: S608
+    f"SELECT e.uid,m.id,m.size,m.received,e.saved,{_MESSAGE},e.createseq,m.format FROM entry e "  # noqa: S608
     "JOIN message m ON m.id=e.message WHERE e.mailbox=? AND e.uid BETWEEN ? AND ? ORDER BY e.uid LIMIT ?"
 )
-_MESSAGE_ROW = f"SELECT 0,m.id,m.size,m.received,m.received,{_MESSAGE} FROM message m WHERE m.id=?"  # noqa: S608
+_MESSAGE_ROW = f"SELECT 0,m.id,m.size,m.received,m.received,{_MESSAGE},0,m.format FROM message m WHERE m.id=?"  # noqa: S608
 _CONTENT = (
     "SELECT m.prefix,m.segment,m.at,m.length,b.data FROM message m LEFT JOIN blob b ON b.message=m.id WHERE m.id=?"
 )
@@ -31,6 +38,8 @@ class Reading:
 
     database: Database
     segments: Segments
+    # What makes the traits of a message that has none, or old ones.
+    _make_traits: Callable[[Content], Traits] | None
 
     def modseq(self) -> int:
         """The newest modseq of the account."""
@@ -59,7 +68,7 @@ class Reading:
         for first, last in ranges(uids):
             while first <= last:
                 found = self.database.rows(_ROWS, (mailbox, first, last, ROWS_AT_ONCE))
-                yield from (Row(*row) for row in found)
+                yield from map(self._row, found)
                 if len(found) < ROWS_AT_ONCE:
                     break
                 first = found[-1][0] + 1
@@ -68,7 +77,21 @@ class Reading:
         """Rows by message id, also of messages that were expunged a moment ago (uid 0)."""
         for number in messages:
             for row in self.database.rows(_MESSAGE_ROW, (number,)):
-                yield Row(*row)
+                yield self._row(row)
+
+    def _row(self, values: Sequence[Any]) -> Row:
+        row = Row(*values[:-1])
+        if values[-1] == FORMAT or self._make_traits is None:
+            return row
+        made = self._make_traits(self.content(row.message))
+        self._remade(row.message, made)
+        return replace(
+            row, envelope=made.envelope, bodystructure=made.bodystructure, header=made.header, preview=made.preview,
+            sent=made.sent, subject=made.subject,
+        )  # fmt: skip
+
+    def _remade(self, message: int, traits: Traits) -> None:
+        """Traits were made while reading: keep them."""
 
     def content(self, message: int) -> Content:
         """A message's bytes with our prefix in front."""
@@ -96,5 +119,43 @@ class Reading:
         row = self.database.row("SELECT value FROM credential WHERE kind=?", (kind,))
         return row[0] if row else None
 
+    # -- more about mailboxes
 
-__all__ = ["Reading", "mailbox_of"]
+    def annotations(self, mailbox: int = 0) -> dict[str, bytes]:
+        """The annotations of a mailbox (0: of the account) by name."""
+        return dict(self.database.rows("SELECT name,value FROM annotation WHERE mailbox=? ORDER BY name", (mailbox,)))
+
+    def rights(self, mailbox: int) -> dict[str, str]:
+        """Who else may do what in a mailbox (RFC 4314)."""
+        return dict(self.database.rows("SELECT who,rights FROM acl WHERE mailbox=? ORDER BY who", (mailbox,)))
+
+    def quota(self) -> Quota:
+        """What the account may hold, and holds."""
+        return read_quota(self.database, always=True)
+
+    def retention(self) -> int:
+        """Seconds for which expunged messages can be brought back."""
+        return read_facts(self.database).get("retention", RETENTION_SECONDS)
+
+    def bin(self, most: int = 1000) -> list[Binned]:
+        """What can be brought back, the last to go first."""
+        rows = self.database.rows(
+            "SELECT b.message,b.mailbox,m.expunged,m.size,m.subject,b.flags "
+            "FROM bin b JOIN message m ON m.id=b.message "
+            "WHERE m.copies=0 ORDER BY m.expunged DESC,b.message DESC LIMIT ?",
+            (most,),
+        )
+        return [
+            Binned(message, mailbox, expunged, size, subject, tuple(flags.split()))
+            for message, mailbox, expunged, size, subject, flags in rows
+        ]
+
+    @cached_property
+    def people(self) -> PeopleReading:
+        """Who may log in, and how; who tried."""
+        return PeopleReading(self.database)
+
+    @cached_property
+    def history(self) -> HistoryReading:
+        """What is known of senders, and to whom the owner writes."""
+        return HistoryReading(self.database)
