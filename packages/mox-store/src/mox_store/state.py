@@ -64,7 +64,7 @@ class State:
     def update(
         self, space: str, name: str, change: Callable[[bytes | None], bytes | None], expires: float | None = None
     ) -> Future[None]:
-        """Keeps what `change` makes of a fact (None: there is none, or there shall be none), whoever else changes it."""
+        """Keeps what `change` makes of a fact (None: there is none, shall be none), whoever else changes it."""
         now = self._clock()
 
         def run(db: Connection) -> None:
