@@ -2,7 +2,7 @@
 
 `BEGIN IMMEDIATE … COMMIT` runs on the loop (WAL, `synchronous=NORMAL`: no sync inside), a helper thread syncs the WAL,
 and only then are the requests answered.  Whoever was answered has it on disk.  Why that is safe, and how it was proven:
-docs/decisions/store-shared-commit.md."""
+docs/decisions/0003-store-shared-commit.md."""
 
 from __future__ import annotations
 
