@@ -140,8 +140,8 @@ def subjects(folder: Path) -> Iterator[tuple[list[Subject], Path]]:
         tls = folder / "moxd1" / "tls"
         peer = stack.enter_context(
             postfix(
-                folder / "postfix", address="127.0.0.25", host="mx.postfix.test", domain="postfix.test", nameserver=None,
-                certificate=tls / "server.pem", key=tls / "server-key.pem",
+                folder / "postfix", address="127.0.0.25", host="mx.postfix.test", domain="postfix.test",
+                nameserver=None, certificate=tls / "server.pem", key=tls / "server-key.pem",
             )
         )  # fmt: skip
         found.append(Subject("Postfix", "127.0.0.25", 25, "you@postfix.test", peer.pids))

@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "smtp": {"message", "sasl", "dns"},
     "imap": {"message", "sasl"},
     "store": {"message"},
-    "queue": {"smtp", "mtasts", "dane", "tlsrpt", "message", "dns"},
+    "queue": {"smtp", "sasl", "mtasts", "dane", "tlsrpt", "message", "dns"},
 }
 # moxd composes all of them.
 ARROWS["moxd"] = set(ARROWS)
@@ -42,7 +42,7 @@ MAY_WAIT = re.compile(
     r"mox_\w+/(aio(/\w+)?|testing/\w+|__main__)\.py"
     r"|mox_dns/(lookup|resolver|flight|adapters|from_dnspython)\.py"
     r"|mox_mtasts/fetch\.py"
-    r"|mox_queue/(queue|direct|submit|courier|idle|policies)\.py"
+    r"|mox_queue/(queue|direct|submit|call|courier|idle)\.py"
     r"|mox_store/(account|database|group)\.py"
     r"|moxd/.*"
 )

@@ -114,8 +114,10 @@ def postfix(
     certificate: Path,
     key: Path,
     tls: str = "may",
+    extra: str = "",
 ) -> Iterator[Postfix]:
-    """Runs Postfix on port 25 of a loopback address.  Needs root; skips with the reason without."""
+    """Runs Postfix on port 25 of a loopback address, `extra` at the end of its main.cf.  Needs root; skips with the reason
+    without."""
     if os.geteuid() != 0:
         pytest.skip("Postfix can only be started by root")
     program_ = program("postfix", "postfix")
@@ -133,7 +135,7 @@ def postfix(
         "key": key,
         "tls": tls,
     }
-    (folder / "etc" / "main.cf").write_text(_MAIN.format(**values))
+    (folder / "etc" / "main.cf").write_text(_MAIN.format(**values) + extra)
     (folder / "etc" / "master.cf").write_text(_MASTER.format(**values))
     # A process namespace of its own: whatever becomes of us, nothing of it is left to hold port 25.
     command = ["unshare", "--pid", "--mount", "--kill-child", "--"]

@@ -239,24 +239,36 @@ class Queue:
         self._wake.set()
 
     async def _work(self, work: _Work) -> None:
-        """Message by message; when nobody answers there, the rest is not tried now."""
-        jobs = list(work.jobs)
-        while jobs:
-            if self._stopping:
-                await self.rows.unclaim([due for job in jobs for due in job], self._clock())
-                return
-            job = jobs.pop(0)
-            unreached = await self._attempt(work.courier, job)
-            if unreached is not None:
-                for other in jobs:
-                    await self._settle(other, dict.fromkeys((due.address for due in other), unreached), self._clock())
-                return
-            if jobs and self.limits.interval:
-                await asyncio.sleep(self.limits.interval)
+        """Message by message; when nobody answers there, the rest is not tried now.
 
-    async def _attempt(self, courier: Courier, due: Sequence[Due]) -> Attempt | None:
-        """Tries one message for recipients of one domain; what became of it when nobody answered, else None."""
-        started = self._clock()
+        An outcome is handed to the disk at once, but the next message does not wait for it: what a crash can leave
+        undecided is as short a time either way."""
+        jobs = list(work.jobs)
+        settling: list[asyncio.Task[None]] = []
+        try:
+            while jobs:
+                if self._stopping:
+                    await self.rows.unclaim([due for job in jobs for due in job], self._clock())
+                    return
+                job, started = jobs.pop(0), self._clock()
+                outcomes = await self._attempt(work.courier, job)
+                settling.append(self._settling(job, outcomes, started))
+                unreached = next((one for one in outcomes.values() if one.unreached), None)
+                if unreached is not None:
+                    for other in jobs:
+                        same = dict.fromkeys((due.address for due in other), unreached)
+                        settling.append(self._settling(other, same, started))
+                    return
+                if jobs and self.limits.interval:
+                    await asyncio.sleep(self.limits.interval)
+        finally:
+            await asyncio.gather(*settling)
+
+    def _settling(self, due: Sequence[Due], outcomes: Mapping[str, Attempt], started: float) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(self._settle(due, outcomes, started))
+
+    async def _attempt(self, courier: Courier, due: Sequence[Due]) -> Mapping[str, Attempt]:
+        """Tries one message for recipients of one domain; what became of each."""
         outcomes: dict[str, Attempt] = {}
         for one in due:
             if (known := self._known(one)) is not None:
@@ -264,8 +276,7 @@ class Queue:
         remaining = [one for one in due if one.address not in outcomes]
         if remaining:
             outcomes.update(await self._deliver(courier, remaining))
-        await self._settle(due, outcomes, started)
-        return next((one for one in outcomes.values() if one.unreached), None)
+        return outcomes
 
     def _known(self, due: Due) -> Attempt | None:
         """What needs no attempt."""
