@@ -5,8 +5,10 @@ certificates that write themselves as PEM.  OpenSSL's order is the peer's, leaf 
 
 from __future__ import annotations
 
-import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ssl
 
 
 def peer_chain(connection: ssl.SSLSocket | ssl.SSLObject) -> tuple[bytes, ...]:
@@ -15,7 +17,9 @@ def peer_chain(connection: ssl.SSLSocket | ssl.SSLObject) -> tuple[bytes, ...]:
     With asyncio: `transport.get_extra_info("ssl_object")`.  The context needs no verification: CERT_NONE will do."""
     if hasattr(connection, "get_unverified_chain"):
         return tuple(connection.get_unverified_chain() or ())
+    from ssl import PEM_cert_to_DER_cert
+
     below: Any = connection._sslobj  # type: ignore[union-attr]
     if below is None:
         return ()
-    return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in below.get_unverified_chain() or ())
+    return tuple(PEM_cert_to_DER_cert(one.public_bytes()) for one in below.get_unverified_chain() or ())

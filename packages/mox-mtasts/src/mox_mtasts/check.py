@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from mox_dns import Answer, Domain, IpAddress, Question
 from mox_mtasts.cache import Entry, over
-from mox_mtasts.exchange import LIMITS, Failure, Fetched, Limits
+from mox_mtasts.fetched import LIMITS, Failure, Fetched, Limits
 from mox_mtasts.policy import Policy, PolicySyntaxError, policy_host, policy_url
 from mox_mtasts.record import PREFIX, Record, RecordSyntaxError, ours
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import socket
-import ssl
 import time
 from collections.abc import Awaitable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from mox_dns import Answer, Domain, IpAddress, Question, UdpResolver, ask_all, run, run_blocking, value_blocking
+from mox_dns import Answer, Domain, IpAddress, Question, ask_all, run, run_blocking, value_blocking
 from mox_mtasts.cache import Cache
 from mox_mtasts.check import Fetch, Plan, Result, plan_check
-from mox_mtasts.exchange import LIMITS, Exchange, Failure, Fetched, Limits, default_context
+from mox_mtasts.fetched import LIMITS, Failure, Fetched, Limits
 
 if TYPE_CHECKING:
+    import socket
+    import ssl
+
     from mox_dns import AnyBlockingResolver, AnyResolver
+    from mox_mtasts.exchange import Exchange
 
 PORT = 443
 _READ = 65536
@@ -45,6 +46,11 @@ async def fetch(
     """The text of a policy, or why there is none.  `context`: as default_context() makes it.
 
     Addresses are tried in turn until one takes the connection; what it says then is the answer."""
+    # Imports that cost more than the rest of the package wait until somebody fetches.
+    import asyncio
+
+    from mox_mtasts.exchange import default_context
+
     trusted = context or default_context()
     last = Fetched(None, Failure.CONNECT, f"{wanted.host} has no address that could be tried")
     try:
@@ -61,6 +67,10 @@ async def fetch(
 async def _from_address(
     host: str, address: IpAddress, port: int, context: ssl.SSLContext, limits: Limits
 ) -> Fetched:  # fmt: skip
+    import asyncio
+
+    from mox_mtasts.exchange import Exchange
+
     try:
         async with asyncio.timeout(limits.connect):
             reader, writer = await asyncio.open_connection(str(address), port)
@@ -84,6 +94,10 @@ def fetch_sync(
     wanted: Fetch, limits: Limits = LIMITS, *, context: ssl.SSLContext | None = None, port: int = PORT
 ) -> Fetched:
     """As `fetch`, blocking."""
+    import socket
+
+    from mox_mtasts.exchange import Exchange, default_context
+
     trusted = context or default_context()
     deadline = time.monotonic() + limits.timeout
     last = Fetched(None, Failure.CONNECT, f"{wanted.host} has no address that could be tried")
@@ -202,6 +216,8 @@ async def _checked(
     refresh: bool,
 ) -> Result:
     if resolver is None:
+        from mox_dns import UdpResolver
+
         with UdpResolver.from_system() as own:
             return await _checked(domain, own, cache, now, limits, fetcher, refresh=refresh)
     plan = _plan(domain, cache, now, limits, refresh)

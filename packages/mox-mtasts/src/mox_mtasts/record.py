@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from mox_dns import RecordSyntaxError as AnyRecordSyntaxError
 from mox_dns import Scanner
@@ -46,6 +45,8 @@ class Record:
     @classmethod
     def dated(cls, now: float) -> Record:
         """A record whose id is the time (seconds since 1970) in UTC, as most domains have it: `20261126T093000`."""
+        from datetime import UTC, datetime
+
         return cls(f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S}")
 
     def __str__(self) -> str:
