@@ -365,7 +365,8 @@ NONCE = "0123456789abcdefghijkl"
 
 
 def with_login(password: str = "pencil") -> ClientConfig:
-    return ClientConfig("c.example", auth=mox_sasl.Credentials("user", mox_sasl.Secret(password)), nonce=NONCE)
+    credentials = mox_sasl.Credentials("user", mox_sasl.Secret(password))
+    return ClientConfig("c.example", auth=credentials, nonce=NONCE, auth_in_clear=True)
 
 
 def test_auth_plain_and_no_secret_in_the_transcript() -> None:

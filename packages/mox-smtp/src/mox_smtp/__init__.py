@@ -5,7 +5,9 @@
     event.py     what happens in a server's session
     config.py    what a server offers, its limits, its quirks
     proxy.py     the PROXY header of a trusted proxy
-    client.py    the client's half: deliveries in, a reply for each recipient out
+    client.py    the client's half: deliveries in, a reply for each recipient out; step.py: what it asks of its driver
+    envelope.py  who sends to whom, what a message needs, what came of it; transaction.py: one message on its way
+    offers.py    what a server can; transcript.py: what was said
     trust.py     what a TLS peer must prove, and what it has proven
     mx.py        which hosts take mail for a domain (Lookup)
     received.py  the Received field, both ways
@@ -18,9 +20,10 @@
 Not here: whose address it is, whether a message is wanted, DANE and MTA-STS (a caller's check or names in `trust`)."""
 
 from mox_sasl import Challenge
-from mox_smtp.client import ClientConfig, Delivered, Envelope, Lost, SmtpClient, Timeouts, TlsFailed, Trouble
+from mox_smtp.client import ClientConfig, SmtpClient, Timeouts
 from mox_smtp.command import Command
 from mox_smtp.config import DEFAULT_QUIRKS, Limits, Quirk, ServerConfig
+from mox_smtp.envelope import Delivered, Envelope, Needs
 from mox_smtp.event import (
     Aborted,
     AuthResponse,
@@ -54,6 +57,7 @@ from mox_smtp.received import Received, ReceivedSyntaxError, count_hops, receive
 from mox_smtp.reply import Refusal, Reply, ReplyReader, ReplySyntaxError
 from mox_smtp.scanner import read
 from mox_smtp.server import Answer, SmtpServer
+from mox_smtp.step import Lost, TlsFailed, Trouble
 from mox_smtp.trust import CLEAR, ENCRYPTED, OPPORTUNISTIC, Checked, Pkix, Proof, Tls, Trust
 
 __all__ = [
@@ -86,6 +90,7 @@ __all__ = [
     "MailFrom",
     "MailOptions",
     "MessageEnd",
+    "Needs",
     "Notify",
     "OriginalRecipient",
     "Parameters",

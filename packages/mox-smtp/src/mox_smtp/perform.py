@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import mox_sasl
 from mox_smtp.command import Auth, Bdat, Ehlo, Mail, Rcpt, Simple
 from mox_smtp.event import AuthStart, DataStart, Hello, MailFrom, Quit, RcptTo, StartTls
 from mox_smtp.order import AFTER_STARTTLS, NOBODY, OUT_OF_ORDER, RCPT_FIRST, UNKNOWN, Phase
@@ -55,9 +56,9 @@ def auth(s: SmtpServer, command: Auth) -> None:
         s.violation(Reply(503, "AUTH needs TLS: say STARTTLS first", "5.7.10"), "auth")
     elif s.authenticated:
         s.violation(Reply(503, "authenticated already", "5.5.1"), "order")
-    elif command.mechanism not in config.auth:
+    elif command.mechanism not in (offered := mox_sasl.offer(config.auth, s.binding)):
         # Deviation RFC 4954 4: 504 is meant for it; what is not offered is not permitted, which is 534's word.
-        s.violation(Reply(534, f"no such mechanism here; try {' or '.join(config.auth)}", "5.7.9"), "auth")
+        s.violation(Reply(534, f"no such mechanism here; try {' or '.join(offered)}", "5.7.9"), "auth")
     else:
         s.events.append(AuthStart(command.mechanism, command.initial))
 

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mox_sasl import Challenge
+from mox_sasl import Challenge, ChannelBinding
 from mox_smtp.config import Quirk, ServerConfig
 from mox_smtp.data import ChunkReader, DataReader
 from mox_smtp.event import (
@@ -62,9 +62,10 @@ class _ChunkEnd:
 class SmtpServer:
     """One session.  When `ended`, write outgoing() and close.
 
-    `tls`, `authenticated`, `extended` (EHLO, not HELO) and `hello` (its name) may be read; they are forgotten when
-    TLS begins.  `slow_seconds` may be set: every reply then waits so long (see `hold`).  `epoch`: what to add to `now`
-    to have seconds since 1970, for FUTURERELEASE.  The other attributes are this package's own."""
+    `tls`, `authenticated`, `extended` (EHLO, not HELO) and `hello` (its name) may be read; they are forgotten when TLS
+    begins.  `binding`: what the driver found to bind SCRAM-…-PLUS to; without it no -PLUS is offered.  `slow_seconds`
+    may be set: every reply then waits so long (see `hold`).  `epoch`: what to add to `now` to have seconds since 1970,
+    for FUTURERELEASE.  The other attributes are this package's own."""
 
     __slots__ = (
         "_at",
@@ -82,6 +83,7 @@ class SmtpServer:
         "authenticated",
         "bad_logins",
         "binary",
+        "binding",
         "chatter",
         "chunk_left",
         "config",
@@ -118,6 +120,7 @@ class SmtpServer:
         self.now = now
         self.authenticated = self.extended = self.ended = False
         self.hello = ""
+        self.binding: ChannelBinding | None = None
         self.slow_seconds = 0.0
         self.hold = 0.0  # seconds that outgoing() should wait before it is written: tarpit, slow mode
         self.phase = Phase.CONNECTED

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import mox_sasl
 from mox_smtp.data import ChunkReader, DataReader
 from mox_smtp.event import (
     AuthResponse,
@@ -56,10 +57,10 @@ def _greeting(s: SmtpServer) -> bytes:
     """The reply to EHLO: the same for every session that stands as this one does."""
     if s.config.future_release:
         return Reply(250, "\n".join([s.config.hostname, *offers(s)])).to_bytes()  # it tells the time
-    kept: bytes | None = s.config._kept.get(("EHLO", s.tls))
+    kept: bytes | None = s.config._kept.get(("EHLO", s.tls, s.binding is None))
     if kept is None:
         kept = Reply(250, "\n".join([s.config.hostname, *offers(s)])).to_bytes()
-        s.config._kept["EHLO", s.tls] = kept
+        s.config._kept["EHLO", s.tls, s.binding is None] = kept
     return kept
 
 
@@ -73,7 +74,7 @@ def offers(s: SmtpServer) -> list[str]:
     if config.starttls and not s.tls:
         found.append("STARTTLS")
     if config.auth and (s.tls or config.auth_in_clear):
-        found.append("AUTH " + " ".join(config.auth))
+        found.append("AUTH " + " ".join(mox_sasl.offer(config.auth, s.binding)))
     if config.future_release:
         last = datetime.fromtimestamp(s.epoch + s.now + config.future_release, UTC)
         found.append(f"FUTURERELEASE {config.future_release} {last:%Y-%m-%dT%H:%M:%SZ}")

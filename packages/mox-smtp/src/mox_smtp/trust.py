@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from mox_sasl import ChannelBinding
+
 # Result types of RFC 8460 4.3, the word that a TLS report wants.
 NOT_SUPPORTED = "starttls-not-supported"
 NAME_MISMATCH = "certificate-host-mismatch"
@@ -87,6 +89,7 @@ class Tls:
     cipher: str
     proof: Proof = UNVERIFIED
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
+    binding: ChannelBinding | None = field(default=None, repr=False)  # what SCRAM-…-PLUS binds to, below TLS 1.3
 
     def __str__(self) -> str:
         return f"{self.version} {self.cipher}, {self.proof.means + ' verified' if self.proof.means else 'unverified'}"
@@ -121,6 +124,16 @@ def matches(pattern: str, name: str) -> bool:
         return pattern == name and "*" not in name
     _, dot, parent = name.partition(".")
     return bool(dot) and pattern[2:] == parent and "." in parent and "*" not in parent
+
+
+def binding_of(tls: Any) -> ChannelBinding | None:
+    """The channel binding of an ssl object: tls-unique below TLS 1.3.  From 1.3 on it takes an exporter (RFC 9266),
+    which the ssl module does not have."""
+    version = tls.version() or ""
+    if version == "TLSv1.3" or not version.startswith("TLS"):
+        return None
+    data = tls.get_channel_binding("tls-unique")
+    return ChannelBinding("tls-unique", data, version) if data else None
 
 
 def failure_type(verify_code: int | None) -> str:

@@ -11,21 +11,11 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeVar, cast
 
 from mox_message import Content
-from mox_smtp.client import (
-    ClientConfig,
-    Delivered,
-    Envelope,
-    Expect,
-    Lost,
-    Send,
-    SmtpClient,
-    Step,
-    Steps,
-    TlsFailed,
-    Trouble,
-)
+from mox_smtp.client import ClientConfig, SmtpClient
+from mox_smtp.envelope import Delivered, Envelope
 from mox_smtp.reply import Reply, ReplyReader, ReplySyntaxError
-from mox_smtp.trust import VALIDATION, Pkix, Tls, Trust, failure_type, judge
+from mox_smtp.step import Expect, Lost, Send, Step, Steps, TlsFailed, Trouble
+from mox_smtp.trust import VALIDATION, Pkix, Tls, Trust, binding_of, failure_type, judge
 
 T = TypeVar("T")
 
@@ -306,7 +296,7 @@ class _Wire(asyncio.Protocol):
         chain = peer_chain(sslobject)
         cipher = sslobject.cipher()
         proof = judge(trust, chain, sslobject.getpeercert() or {})
-        tls = Tls(sslobject.version() or "", cipher[0] if cipher else "", proof, chain)
+        tls = Tls(sslobject.version() or "", cipher[0] if cipher else "", proof, chain, binding_of(sslobject))
         if not proof.ok:
             raise TlsFailed(proof.because, proof.failure, tls)
         return tls

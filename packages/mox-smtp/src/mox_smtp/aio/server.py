@@ -90,15 +90,6 @@ class Connection:
         """From now on every reply waits so long; for who is most likely not worth a quick answer."""
         self.session.slow_seconds = seconds
 
-    def channel_binding(self) -> tuple[str, bytes] | None:
-        """What SCRAM-…-PLUS may bind to: (`tls-unique`, its data) below TLS 1.3, else None: the ssl module does not
-        give what tls-exporter (RFC 9266) needs."""
-        tls = self.transport.get_extra_info("ssl_object") if self.transport is not None else None
-        if tls is None or tls.version() in (None, "TLSv1.3"):
-            return None
-        data = tls.get_channel_binding("tls-unique")
-        return ("tls-unique", data) if data else None
-
     def close(self) -> None:
         """Hangs up after what is written."""
         if self.transport is not None:

@@ -19,6 +19,7 @@ from mox_smtp.event import AuthResponse, AuthStart, Connected, Event, MessageEnd
 from mox_smtp.proxy import ProxyReader, ProxySyntaxError
 from mox_smtp.reply import Refusal, Reply
 from mox_smtp.server import Answer, SmtpServer
+from mox_smtp.trust import binding_of
 
 log = logging.getLogger("mox.smtp")
 
@@ -254,7 +255,9 @@ class Session:
             self._task = None
         self._transport = connection.transport = upgraded
         upgraded.set_write_buffer_limits(high=WRITE_HIGH)
-        connection.tls_details = _details(upgraded.get_extra_info("ssl_object"))
+        tls = upgraded.get_extra_info("ssl_object")
+        connection.tls_details = _details(tls)
+        self._session.binding = binding_of(tls)
         self._paused = False
         if self._over:
             upgraded.abort()
@@ -294,7 +297,11 @@ class Session:
                 self._pump()
 
     def _linger(self, transport: asyncio.Transport) -> None:
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:  # the client is gone already, and the loop has not said so yet
+            transport.abort()
+            return
         self._resume()
         self._linger_timer = self._loop.call_later(LINGER_SECONDS, transport.abort)
 
