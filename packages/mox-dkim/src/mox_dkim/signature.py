@@ -31,7 +31,10 @@ MAX_FIELD = 65536
 
 LINE = 76  # where the written field is folded; RFC 5322 2.1.1 wants lines of at most 78
 
-_B_VALUE = re.compile(rb"(?:\A|;)[ \t\r\n]*b[ \t\r\n]*=([^;]*)")
+# RFC 6376 3.5, RFC 8617 4.1.
+_KNOWN = frozenset(("v", "a", "b", "bh", "c", "cv", "d", "h", "i", "l", "q", "s", "t", "x", "z"))
+_B_AT_START = re.compile(rb"[ \t\r\n]*b[ \t\r\n]*=([^;]*)")
+_B_VALUE = re.compile(rb";[ \t\r\n]*b[ \t\r\n]*=([^;]*)")
 # RFC 5322 3.6.8: names are printable ASCII but the colon; RFC 6376 3.5, h=: colons between them.
 _NAMES = re.compile(r"[ \t\r\n]*[!-9;-~]+[ \t\r\n]*(?::[ \t\r\n]*[!-9;-~]+[ \t\r\n]*)*\Z")
 _QUOTED = re.compile(rb"=([0-9A-F]{2})")
@@ -58,6 +61,9 @@ class Algorithm(Enum):
 
 
 ALGORITHMS = {algorithm.label: algorithm for algorithm in Algorithm}
+# What c= may say; a name alone is the header's, RFC 6376 3.5.
+FORMS = {f"{header}/{body}": (header, body) for header in Form for body in Form}
+FORMS |= {str(header): (header, Form.SIMPLE) for header in Form}
 
 
 class HeaderField(Protocol):
@@ -135,7 +141,7 @@ class Signature:
 def without_b(field: HeaderField, form: Form) -> bytes:
     """The field as it goes into the hash: canonical, its b= empty, without line end.  RFC 6376 3.7."""
     name, value = field.raw[: field.colon + 1], field.raw[field.colon + 1 :]
-    found = _B_VALUE.search(value)
+    found = _B_AT_START.match(value) or _B_VALUE.search(value)
     if found is not None:
         value = value[: found.start(1)] + value[found.end(1) :]
     return relaxed_field(name + value, field.colon) if form is Form.RELAXED else simple_field(name + value)
@@ -193,6 +199,28 @@ def _put(lines: list[str], gap: str, piece: str) -> None:
         lines[-1] += gap + piece
 
 
+def quick_values(text: str) -> dict[str, str] | None:
+    """The values of a tag list that is written as nearly all are; None where `read_tags` must look closer.
+
+    Line ends that fold are spaces here, which mean the same in every tag of a signature."""
+    if " \r\n" in text or "\t\r\n" in text or len(text) > MAX_FIELD:
+        return None
+    flat = text.replace("\r\n\t", " ").replace("\r\n ", " ")
+    if not flat.isprintable():  # other line ends, tabs within, control characters, surrogates
+        return None
+    pieces = flat.split(";")
+    if not pieces[-1].strip(" ") and len(pieces) > 1:
+        del pieces[-1]
+    values: dict[str, str] = {}
+    for piece in pieces:
+        name, equals, value = piece.partition("=")
+        name = name.strip(" ")
+        if not equals or name not in _KNOWN:
+            return None
+        values[name] = value.strip(" ")
+    return values if len(values) == len(pieces) else None  # else a name stands there twice
+
+
 def read_tags(text: str) -> Mapping[str, Tag]:
     """The tags of a signature by name.  Raises SignatureSyntaxError."""
     if len(text) > MAX_FIELD:
@@ -206,28 +234,37 @@ def read_tags(text: str) -> Mapping[str, Tag]:
 class TagReader:
     """Reads the values of one tag list; every complaint names the tag and its place."""
 
-    __slots__ = ("tags", "text")
+    __slots__ = ("_tags", "_values", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tags = read_tags(text)
+        self._tags: Mapping[str, Tag] | None = None
+        values = quick_values(text)
+        if values is None:
+            self._tags = read_tags(text)
+            values = {name: tag.value for name, tag in self._tags.items()}
+        self._values = values
 
     def error(self, name: str, why: str) -> SignatureSyntaxError:
         """A complaint about the tag `name`."""
-        at = self.tags[name].at if name in self.tags else len(self.text)
+        if self._tags is None:
+            self._tags = read_tags(self.text)
+        at = self._tags[name].at if name in self._tags else len(self.text)
         return SignatureSyntaxError(self.text, at, why)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
 
     def required(self, name: str) -> str:
         """The value of a tag that must be there."""
-        tag = self.tags.get(name)
-        if tag is None:
+        value = self._values.get(name)
+        if value is None:
             raise self.error(name, f"{name}= is missing")
-        return tag.value
+        return value
 
     def optional(self, name: str) -> str | None:
         """The value of a tag that may be absent."""
-        tag = self.tags.get(name)
-        return None if tag is None else tag.value
+        return self._values.get(name)
 
     def algorithm(self) -> Algorithm:
         """a=, RFC 6376 3.3."""
@@ -242,11 +279,10 @@ class TagReader:
         value = self.optional("c")
         if value is None:
             return Form.SIMPLE, Form.SIMPLE
-        header, slash, body = value.lower().partition("/")
-        try:
-            return Form(header), Form(body) if slash else Form.SIMPLE
-        except ValueError:
-            raise self.error("c", f"unknown canonicalization {value[:40]!r}") from None
+        forms = FORMS.get(value.lower())
+        if forms is None:
+            raise self.error("c", f"unknown canonicalization {value[:40]!r}")
+        return forms
 
     def domain(self, name: str) -> Domain:
         """d= or s=: U-labels are allowed, RFC 8616 4."""
@@ -282,11 +318,10 @@ class TagReader:
 
     def names(self, name: str) -> tuple[str, ...]:
         """A list of field names in lower case."""
-        value = self.required(name)
-        if not _NAMES.match(value):
+        names = _names(self.required(name))
+        if names is None:
             raise self.error(name, f"{name}= lists what is no field name")
-        names = value.lower().split(":")
-        return tuple(names if value.isprintable() and " " not in value else [part.strip(" \t\r\n") for part in names])
+        return names
 
 
 def _signature(text: str) -> Signature:
@@ -339,6 +374,14 @@ def _identity(read: TagReader, domain: Domain) -> str:
     except DomainSyntaxError as error:
         raise read.error("i", f"i= has no valid domain: {error.why}") from None
     return identity
+
+
+@lru_cache(maxsize=1024)
+def _names(value: str) -> tuple[str, ...] | None:
+    """Signers sign the same fields in every message."""
+    if not _NAMES.match(value):
+        return None
+    return tuple([part.strip(" \t\r\n") for part in value.lower().split(":")])
 
 
 @lru_cache(maxsize=1024)

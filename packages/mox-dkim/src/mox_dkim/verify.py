@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from mox_dkim.canonical import BodyHash, Form, signed_header
+from mox_dkim.canonical import BodyHash, Form, SignedHeader
 from mox_dkim.key import KeyType, PublicKey, UnusableKey
 from mox_dkim.policy import DEFAULT, BodyLength, Policy
 from mox_dkim.record import KeyRecord, KeyRecordSyntaxError
@@ -127,7 +127,7 @@ def plan_verify(content: Content, fields: Fields, *, policy: Policy = DEFAULT, n
 
     `fields` is the header of `content`, whose body begins at `fields.end`; `now` is in seconds since 1970.  Run them
     side by side (`mox_dns.run_together`).  Reading the body may raise OSError if `content` is a file."""
-    if not fields.all("dkim-signature"):
+    if "dkim-signature" not in fields:
         return []
     message = _Message(fields, policy, now)
     message.bodies.source = lambda: content.chunks(fields.end)
@@ -223,18 +223,26 @@ class Bodies:
 class _Message:
     """The signatures of one message, read; knows which body hashes they need before the body is."""
 
-    __slots__ = ("_found", "bodies", "fields", "now", "policy")
+    __slots__ = ("_found", "_header", "bodies", "fields", "now", "policy")
 
     def __init__(self, fields: Fields, policy: Policy, now: float) -> None:
         self.fields = fields
         self.policy = policy
         self.now = now
         self.bodies = Bodies()
+        self._header: SignedHeader | None = None
         found = fields.all("dkim-signature")
         self._found = [self._read(index, one) for index, one in enumerate(found[: policy.max_signatures])]
         if len(found) > policy.max_signatures:
             for one in self._found:
                 one.warn(f"{len(found)} signatures; only the first {policy.max_signatures} were looked at")
+
+    @property
+    def header(self) -> SignedHeader:
+        """What the signatures sign, made canonical once for all of them."""
+        if self._header is None:
+            self._header = SignedHeader(self.fields)
+        return self._header
 
     def plans(self) -> list[Lookup[Result]]:
         return [_plan(self, one) for one in self._found]
@@ -374,7 +382,7 @@ def try_keys(answer: Answer, signature: Signature, digest: bytes, policy: Policy
 def _header_digest(message: _Message, case: _Case, signature: Signature) -> bytes:
     """RFC 6376 3.7: the signed fields, then the signature's own without b= and without its line end."""
     form = signature.header_form
-    signed = signed_header(message.fields, signature.headers, form) + without_b(case.field, form)
+    signed = message.header.signed(signature.headers, form) + without_b(case.field, form)
     return digest_of(signed, signature.algorithm)
 
 
