@@ -45,3 +45,13 @@ class Schedule:
         while (following := self.next(attempts, 0.0, at, 0.5)) is not None:
             at, attempts = following, attempts + 1
             yield at
+
+    def simulate(self, down: float) -> tuple[int, float | None, bool]:
+        """If nobody answers for `down` seconds from the message's arrival: (attempts, seconds until it is delivered or
+        None when it is given up, was the sender told of the delay?)."""
+        number, warned = 0, False
+        for number, at in enumerate(self.plan(), 1):
+            if at >= down:
+                return number, at, warned
+            warned = warned or self.warns(0.0, at)
+        return number, None, warned
