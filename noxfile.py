@@ -65,10 +65,14 @@ import nox  # noqa: E402  only nox itself gets here
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
 PYTHON_DIRS = ("packages", "apps", "tests", "fuzz", "bench", "noxfile.py")
-# Debian's names of the real programs that the tests talk to, and a program that tells whether they are there.
+# Debian's names of the real programs and modules that the tests talk to, and a file that each of them brings.
 PEERS = {
-    "knot": "knotd", "knot-dnsutils": "keymgr", "unbound": "unbound", "swaks": "swaks", "msmtp": "msmtp",
-    "postfix": "postfix", "isync": "mbsync", "neomutt": "neomutt", "curl": "curl", "strace": "strace", "iproute2": "ip",
+    "knot": "/usr/sbin/knotd", "knot-dnsutils": "/usr/bin/kdig", "unbound": "/usr/sbin/unbound",
+    "swaks": "/usr/bin/swaks", "msmtp": "/usr/bin/msmtp", "postfix": "/usr/sbin/postfix", "isync": "/usr/bin/mbsync",
+    "neomutt": "/usr/bin/neomutt", "curl": "/usr/bin/curl", "strace": "/usr/bin/strace", "iproute2": "/bin/ip",
+    "openssl": "/usr/bin/openssl", "gnutls-bin": "/usr/bin/danetool", "opendkim-tools": "/usr/sbin/opendkim-testmsg",
+    "libmail-dkim-perl": "/usr/share/perl5/Mail/DKIM.pm", "libmail-spf-perl": "/usr/share/perl5/Mail/SPF.pm",
+    "dovecot-imapd": "/usr/lib/dovecot/imap",
 }  # fmt: skip
 PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
 
@@ -98,8 +102,7 @@ def _environment(session: nox.Session, name: str, *groups: str) -> Path:
 
 def _peers(session: nox.Session) -> None:
     """Installs what is missing of the real programs, where apt can."""
-    sbin = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    missing = [package for package, program in PEERS.items() if shutil.which(program, path=sbin) is None]
+    missing = [package for package, path in PEERS.items() if not Path(path).exists()]
     if not missing:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
@@ -107,19 +110,12 @@ def _peers(session: nox.Session) -> None:
         return
     session.log(f"installing {' '.join(missing)}")
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    session.run("apt-get", "update", "-qq", external=True, silent=True, success_codes=[0, 100])
+    apt = ("apt-get", "-o", "DPkg::Lock::Timeout=300")
+    session.run(*apt, "update", "-qq", external=True, silent=True, success_codes=[0, 100])
     session.run(
-        "apt-get",
-        "install",
-        "-y",
-        "-qq",
-        "--no-install-recommends",
-        *missing,
-        external=True,
-        silent=True,
-        env=environment,
-        success_codes=[0, 100],
-    )
+        *apt, "install", "-y", "-qq", "--no-install-recommends", *missing,
+        external=True, silent=True, env=environment, success_codes=[0, 100],
+    )  # fmt: skip
 
 
 @nox.session
