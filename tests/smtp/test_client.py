@@ -3,84 +3,30 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import mox_sasl
-from kit.play import Stage, cut
+from kit.smtp_table import Script, run
 from mox_message import Content
 from mox_smtp import (
     CLEAR,
     ENCRYPTED,
-    AuthResponse,
-    AuthStart,
-    Challenge,
-    Chunk,
     ClientConfig,
     Delivered,
     Envelope,
-    Limits,
     Lost,
-    MessageEnd,
-    RcptTo,
-    Refusal,
     Reply,
-    ReplyReader,
-    ServerConfig,
     SmtpClient,
-    SmtpServer,
     Timeouts,
-    Tls,
     TlsFailed,
     Trouble,
 )
-from mox_smtp.client import Expect, Offers, Send, Transcript, Upgrade
+from mox_smtp.client import Expect, Offers, Send, Transcript
 
 CONFIG = ClientConfig("client.example")
 ENVELOPE = Envelope("a@client.example", ("b@mx.example", "c@mx.example"))
 MESSAGE = b"Subject: x\r\n\r\n.dot\r\n..\r\ntext\r\n"
-
-
-class Script:
-    """A server that says its lines one after the other, whatever it hears; what it heard is kept."""
-
-    def __init__(self, *replies: str) -> None:
-        reader = ReplyReader()
-        reader.feed("".join(f"{reply}\r\n" for reply in replies).encode())
-        self.replies: list[Reply | Exception] = []
-        while (reply := reader.next()) is not None:
-            self.replies.append(reply)
-        self.heard = b""
-        self.upgrade: Tls | Exception = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
-
-    def take(self, steps: Any) -> Any:
-        """Drives a conversation to its end."""
-        answer: Any = None
-        try:
-            step = next(steps)
-            while True:
-                match step:
-                    case Send(data):
-                        self.heard += data
-                        answer = None
-                    case Expect(what):
-                        assert self.replies, f"waits for the reply to {what}, and none will come"
-                        answer = self.replies.pop(0)
-                    case Upgrade():
-                        answer = self.upgrade
-                if isinstance(answer, Exception):
-                    step = steps.throw(answer)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as stop:
-            return stop.value
-
-    @property
-    def lines(self) -> list[str]:
-        return self.heard.decode().split("\r\n")[:-1]
 
 
 EHLO = "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 SMTPUTF8"
@@ -186,17 +132,17 @@ def test_lost_after_the_end_is_uncertain() -> None:
 def test_a_reply_in_the_middle_of_the_message_stops_it() -> None:
     client, script = opened("220 hi", EHLO, "250 ok", "250 ok", "250 ok", "354 go")
     steps = client.deliver(ENVELOPE, Content.of(b"x" * 98 + b"\r\n" + MESSAGE))
-    step, sent, answer = next(steps), b"", None
-    with pytest.raises(StopIteration) as stop:
-        while True:
-            if isinstance(step, Expect):
-                answer = script.replies.pop(0)
-            else:
-                assert isinstance(step, Send)
-                sent += step.data
-                answer = Reply(552, "too big", "5.3.4") if step.data.startswith(b"x") else None
-            step = steps.send(answer)
-    result = stop.value.value
+    sent = b""
+
+    def answer(step: Any) -> Any:
+        nonlocal sent
+        if isinstance(step, Expect):
+            return script.replies.pop(0)
+        assert isinstance(step, Send)
+        sent += step.data
+        return Reply(552, "too big", "5.3.4") if step.data.startswith(b"x") else None
+
+    result = run(steps, answer)
     assert codes(result) == [552, 552]
     assert not sent.endswith(b"\r\n.\r\n")
     assert not client.usable
@@ -261,15 +207,14 @@ def test_many_recipients_go_in_groups() -> None:
     sent: list[int] = []
     client, script = opened("220 hi", EHLO, *["250 ok"] * 251, "354 go", "250 ok")
     steps = client.deliver(envelope, Content.of(MESSAGE))
-    step = next(steps)
-    with pytest.raises(StopIteration) as stop:
-        while True:
-            if isinstance(step, Send):
-                sent.append(step.data.count(b"RCPT TO"))
-                step = steps.send(None)
-            else:
-                step = steps.send(script.replies.pop(0))
-    assert codes(stop.value.value) == [250] * 250
+
+    def answer(step: Any) -> Any:
+        if not isinstance(step, Send):
+            return script.replies.pop(0)
+        sent.append(step.data.count(b"RCPT TO"))
+        return None
+
+    assert codes(run(steps, answer)) == [250] * 250
     assert [count for count in sent if count] == [99, 100, 51]
 
 
@@ -418,149 +363,6 @@ def test_the_transcript_is_bounded() -> None:
     assert transcript.lines[60] == "… 880 lines …"
     assert transcript.lines[-1].startswith("S: 999 ")
     assert max(map(len, transcript.lines)) <= 303
-
-
-# -- both halves talk
-
-
-class Table:
-    """Our client and our server at one table; bytes are handed over in pieces."""
-
-    def __init__(
-        self, config: ServerConfig, policy: Any, client: ClientConfig, pieces: list[int], *, tls: bool
-    ) -> None:
-        self.server = SmtpServer(config, now=0.0, tls=tls)
-        self.stage = Stage(self.server, policy)
-        self.client = SmtpClient(client)
-        self.reader = ReplyReader()
-        self.pieces = pieces
-        self.from_client = b""
-
-    def drive(self, steps: Any) -> Any:
-        answer: Any = None
-        try:
-            step = next(steps)
-            while True:
-                match step:
-                    case Send(data):
-                        self.from_client += data
-                        answer = None
-                    case Expect():
-                        answer = self._reply()
-                    case Upgrade():
-                        assert not self.stage.said
-                        assert not self.reader.pending
-                        self.server.tls_started(0.0)
-                        answer = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
-                step = steps.send(answer)
-        except StopIteration as stop:
-            return stop.value
-
-    def _reply(self) -> Reply:
-        for piece in cut(self.from_client, self.pieces):
-            self.stage.hear(piece)
-        self.from_client = b""
-        while (reply := self.reader.next()) is None:
-            assert self.stage.said, "both sides wait for the other"
-            size = self.pieces[0] % 40 + 1 if self.pieces else len(self.stage.said)
-            piece, self.stage.said = self.stage.said[:size], self.stage.said[size:]
-            self.reader.feed(piece)
-        return reply
-
-
-VERIFIER = mox_sasl.derive("SCRAM-SHA-256", "pencil", b"0123456789abcdef")
-
-
-class Accounts:
-    """mox_sasl.Verifier"""
-
-    def scram(self, name: str) -> mox_sasl.ScramVerifier | None:
-        return VERIFIER if name == "user" else None
-
-    def nonce(self) -> str:
-        return "zyxwvutsrqponmlkjihgfe"
-
-    def secret(self) -> bytes:
-        return b"secret"
-
-
-class Mailbox:
-    """A policy that keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.chunks: list[bytes] = []
-        self.taken: list[bytes] = []
-        self.exchange: mox_sasl.Mechanism | None = None
-
-    def __call__(self, event: Any) -> Any:
-        match event:
-            case Chunk(data):
-                self.chunks.append(data)
-            case MessageEnd():
-                self.taken.append(b"".join(self.chunks))
-                self.chunks.clear()
-                return Reply(250, "taken", "2.0.0")
-            case RcptTo(path) if str(path).startswith("no"):
-                return Refusal(550, "no such address", "5.1.1", "test")
-            case AuthStart(name, initial):
-                self.exchange = mox_sasl.server(name, Accounts())
-                return self._outcome(self.exchange.start(initial))
-            case AuthResponse(data):
-                assert self.exchange is not None
-                return self._outcome(self.exchange.step(data))
-        return None
-
-    def _outcome(self, outcome: mox_sasl.Outcome) -> Any:
-        if isinstance(outcome, Challenge):
-            return outcome
-        return None if isinstance(outcome, mox_sasl.Success) else Refusal(535, "no", "5.7.8")
-
-
-LINES = st.lists(st.sampled_from([b"", b".", b"..", b".x", b"text", b"x" * 998, b"\xff\x00".replace(b"\0", b"")]))
-
-
-@settings(max_examples=80, deadline=None)
-@given(LINES, st.lists(st.integers(0, 5000), max_size=8), st.booleans())
-def test_client_and_server_understand_each_other(lines: list[bytes], pieces: list[int], pipelining: bool) -> None:
-    message = b"".join(line + b"\r\n" for line in lines)
-    mailbox = Mailbox()
-    config = ServerConfig("mx.example", starttls=True)
-    table = Table(config, mailbox, ClientConfig("client.example"), pieces, tls=False)
-    table.drive(table.client.open())
-    assert table.server.tls
-    if not pipelining:
-        table.client.offers = Offers(True, {k: v for k, v in table.client.offers.keywords.items() if k != "PIPELINING"})
-    envelope = Envelope("a@b.example", ("b@mx.example", "no@mx.example"))
-    for _ in range(2):
-        result = table.drive(table.client.deliver(envelope, Content.of(message)))
-        assert codes(result) == [250, 550]
-    assert mailbox.taken == [message, message]
-    table.drive(table.client.quit())
-    assert table.server.ended
-
-
-@pytest.mark.parametrize("password, welcome", [("pencil", True), ("wrong", False)])
-def test_scram_between_the_halves(password: str, welcome: bool) -> None:
-    config = ServerConfig("mx.example", auth=("SCRAM-SHA-256", "PLAIN"), auth_needed=True)
-    table = Table(config, Mailbox(), with_login(password), [], tls=True)
-    if welcome:
-        table.drive(table.client.open())
-    else:
-        with pytest.raises(Trouble):
-            table.drive(table.client.open())
-    assert table.server.authenticated is welcome
-
-
-def test_too_big_between_the_halves() -> None:
-    config = ServerConfig("mx.example", Limits(message=100))
-    table = Table(config, Mailbox(), ClientConfig("client.example"), [], tls=False)
-    table.drive(table.client.open())
-    result = table.drive(table.client.deliver(ENVELOPE, Content.of(b"x" * 200 + b"\r\n")))
-    assert result.local
-    table.client.offers = Offers(True, {"PIPELINING": ""})
-    result = table.drive(table.client.deliver(ENVELOPE, Content.of(b"x" * 200 + b"\r\n")))
-    assert codes(result) == [552, 552]
-    assert table.client.usable
 
 
 def test_timeouts_are_named() -> None:
