@@ -24,29 +24,37 @@ def judged(records: dict[str, Any], ip: str = CALLER, sender: str = "u@a.example
 
 A = "a.example TXT"
 CASES: dict[str, tuple[dict[str, Any], Status]] = {
-    "no name": ({}, Status.NONE),
-    "no record": ({A: ["v=spf2 +all", "hello"]}, Status.NONE),
-    "two records leave no choice, 4.5": ({A: ["v=spf1 -all", "v=spf1 ~all"]}, Status.PERMERROR),
-    "no answer": ({A: "TIMEOUT"}, Status.TEMPERROR),
+    "the first that matches decides, RFC 7208 4.6.2": ({A: ["v=spf1 ?ip4:192.0.2.9 -all +all"]}, Status.NEUTRAL),
+    "all, RFC 7208 5.1: what comes behind is not looked at": (
+        {A: ["v=spf1 -all a"], "a.example A": [CALLER]},
+        Status.FAIL,
+    ),
+    "no name, RFC 7208 4.3": ({}, Status.NONE),
+    "no record, RFC 7208 4.5": ({A: ["v=spf2 +all", "hello"]}, Status.NONE),
+    "two records leave no choice, RFC 7208 4.5": ({A: ["v=spf1 -all", "v=spf1 ~all"]}, Status.PERMERROR),
+    "no answer, RFC 7208 4.4": ({A: "TIMEOUT"}, Status.TEMPERROR),
     "servers fail": ({A: "SERVFAIL"}, Status.TEMPERROR),
     "forged, says DNSSEC": ({A: "BOGUS"}, Status.TEMPERROR),
-    "a mistake, 4.6": ({A: ["v=spf1 +all oops"]}, Status.PERMERROR),
-    "not ASCII, 3.1": ({A: ["v=spf1 ä=1 +all".encode("latin-1")]}, Status.PERMERROR),
-    "an empty record, 4.7": ({A: ["v=spf1"]}, Status.NEUTRAL),
-    "within a network": ({A: ["v=spf1 ip4:192.0.2.0/24 -all"]}, Status.PASS),
+    "a mistake, RFC 7208 4.6": ({A: ["v=spf1 +all oops"]}, Status.PERMERROR),
+    "not ASCII, RFC 7208 3.1": ({A: ["v=spf1 ä=1 +all".encode("latin-1")]}, Status.PERMERROR),
+    "an empty record, RFC 7208 4.7": ({A: ["v=spf1"]}, Status.NEUTRAL),
+    "within a network, RFC 7208 5.6": ({A: ["v=spf1 ip4:192.0.2.0/24 -all"]}, Status.PASS),
     "not within": ({A: ["v=spf1 ip4:192.0.3.0/24 ~all"]}, Status.SOFTFAIL),
     "another family": ({A: ["v=spf1 ip6:::/0 ?all"]}, Status.NEUTRAL),
     "every address": ({A: ["v=spf1 ip4:0.0.0.0/0 -all"]}, Status.PASS),
-    "a": ({A: ["v=spf1 a -all"], "a.example A": [CALLER]}, Status.PASS),
+    "a, RFC 7208 5.3": ({A: ["v=spf1 a -all"], "a.example A": [CALLER]}, Status.PASS),
     "a, near": ({A: ["v=spf1 a/24 -all"], "a.example A": ["192.0.2.200"]}, Status.PASS),
     "a, far": ({A: ["v=spf1 a/24 -all"], "a.example A": ["192.0.3.9"]}, Status.FAIL),
     "a fails": ({A: ["v=spf1 a -all"], "a.example": "TIMEOUT"}, Status.TEMPERROR),
-    "macros in a, 4.8": ({A: ["v=spf1 a:%{l}.%{d} -all"], "u.a.example A": [CALLER]}, Status.PASS),
-    "macros in mx, 4.8": (
+    "macros in a, RFC 7208 4.8": ({A: ["v=spf1 a:%{l}.%{d} -all"], "u.a.example A": [CALLER]}, Status.PASS),
+    "macros in mx, RFC 7208 4.8": (
         {A: ["v=spf1 mx:%{d2} -all"], "a.example MX": ["1 m.a.example"], "m.a.example A": [CALLER]},
         Status.PASS,
     ),
-    "mx": ({A: ["v=spf1 mx -all"], "a.example MX": ["1 m.a.example"], "m.a.example A": [CALLER]}, Status.PASS),
+    "mx, RFC 7208 5.4": (
+        {A: ["v=spf1 mx -all"], "a.example MX": ["1 m.a.example"], "m.a.example A": [CALLER]},
+        Status.PASS,
+    ),
     "mx without hosts": ({A: ["v=spf1 mx -all"], "a.example MX": ["0 ."]}, Status.FAIL),
     "one host of mx fails, another matches": (
         {A: ["v=spf1 mx -all"], "a.example MX": ["1 x.a.example", "2 m.a.example"], "m.a.example A": [CALLER]}
@@ -59,7 +67,11 @@ CASES: dict[str, tuple[dict[str, Any], Status]] = {
         Status.TEMPERROR,
     ),
     "mx fails": ({A: ["v=spf1 mx -all"], "a.example MX": "SERVFAIL"}, Status.TEMPERROR),
-    "ptr": (
+    "macros in ptr, RFC 7208 4.8": (
+        {A: ["v=spf1 ptr:%{d2} -all"], "9.2.0.192.in-addr.arpa PTR": ["m.a.example"], "m.a.example A": [CALLER]},
+        Status.PASS,
+    ),
+    "ptr, RFC 7208 5.5": (
         {
             A: ["v=spf1 ptr -all"],
             "9.2.0.192.in-addr.arpa PTR": ["x.b.example", "m.a.example"],
@@ -75,22 +87,31 @@ CASES: dict[str, tuple[dict[str, Any], Status]] = {
         {A: ["v=spf1 ptr -all"], "9.2.0.192.in-addr.arpa PTR": ["nota.example"], "nota.example A": [CALLER]},
         Status.FAIL,
     ),
-    "ptr fails, 5.5: no match": ({A: ["v=spf1 ptr -all"], "9.2.0.192.in-addr.arpa PTR": "TIMEOUT"}, Status.FAIL),
-    "exists": ({A: ["v=spf1 exists:%{ir}.%{d} -all"], "9.2.0.192.a.example A": ["127.0.0.1"]}, Status.PASS),
+    "ptr fails, RFC 7208 5.5: no match": (
+        {A: ["v=spf1 ptr -all"], "9.2.0.192.in-addr.arpa PTR": "TIMEOUT"},
+        Status.FAIL,
+    ),
+    "exists, RFC 7208 5.7": (
+        {A: ["v=spf1 exists:%{ir}.%{d} -all"], "9.2.0.192.a.example A": ["127.0.0.1"]},
+        Status.PASS,
+    ),
     "exists not": ({A: ["v=spf1 exists:%{ir}.%{d} -all"]}, Status.FAIL),
-    "include passes": ({A: ["v=spf1 include:b.example -all"], "b.example TXT": ["v=spf1 +all"]}, Status.PASS),
-    "include fails, 5.2: no match": (
+    "include passes, RFC 7208 5.2": (
+        {A: ["v=spf1 include:b.example -all"], "b.example TXT": ["v=spf1 +all"]},
+        Status.PASS,
+    ),
+    "include fails, RFC 7208 5.2: no match": (
         {A: ["v=spf1 include:b.example ~all"], "b.example TXT": ["v=spf1 -all"]},
         Status.SOFTFAIL,
     ),
-    "include of nothing, 5.2": ({A: ["v=spf1 include:b.example ~all"]}, Status.PERMERROR),
+    "include of nothing, RFC 7208 5.2": ({A: ["v=spf1 include:b.example ~all"]}, Status.PERMERROR),
     "include without an answer": ({A: ["v=spf1 include:b.example ~all"], "b.example": "TIMEOUT"}, Status.TEMPERROR),
     "include of itself": ({A: ["v=spf1 include:a.example ~all"]}, Status.PERMERROR),
-    "redirect": ({A: ["v=spf1 redirect=b.example"], "b.example TXT": ["v=spf1 ~all"]}, Status.SOFTFAIL),
-    "redirect to nothing, 6.1": ({A: ["v=spf1 redirect=b.example"]}, Status.PERMERROR),
-    "redirect behind all, 6.1: ignored": ({A: ["v=spf1 redirect=b.example ?all"]}, Status.NEUTRAL),
+    "redirect, RFC 7208 6.1": ({A: ["v=spf1 redirect=b.example"], "b.example TXT": ["v=spf1 ~all"]}, Status.SOFTFAIL),
+    "redirect to nothing, RFC 7208 6.1": ({A: ["v=spf1 redirect=b.example"]}, Status.PERMERROR),
+    "redirect behind all, RFC 7208 6.1 and 5.1: ignored": ({A: ["v=spf1 redirect=b.example ?all"]}, Status.NEUTRAL),
     "redirect to itself": ({A: ["v=spf1 redirect=a.example"]}, Status.PERMERROR),
-    "%{p}": (
+    "%{p}, RFC 7208 7.2": (
         {A: ["v=spf1 exists:%{p}.x.example -all"], "9.2.0.192.in-addr.arpa PTR": ["z.example", "m.a.example"]}
         | {"z.example A": [CALLER], "m.a.example A": [CALLER], "m.a.example.x.example A": ["127.0.0.1"]},
         Status.PASS,
@@ -113,9 +134,9 @@ def test_verdicts(records: dict[str, Any], status: Status) -> None:
 
 
 IDENTITIES = {
-    "the reverse-path": ("u@a.example", "mailfrom", "a.example"),
-    "the null reverse-path is HELO": ("", "helo", "mx.a.example"),
-    "without a local part": ("@a.example", "mailfrom", "a.example"),
+    "the reverse-path, RFC 7208 2.4": ("u@a.example", "mailfrom", "a.example"),
+    "the null reverse-path is HELO, RFC 7208 2.3 and 2.4": ("", "helo", "mx.a.example"),
+    "without a local part, RFC 7208 4.3": ("@a.example", "mailfrom", "a.example"),
     "in U-form": ("ü@Bücher.example", "mailfrom", "xn--bcher-kva.example"),
     "several at signs": ('"a@b"@a.example', "mailfrom", "a.example"),
     "a final dot": ("u@a.example.", "mailfrom", "a.example"),
@@ -138,6 +159,7 @@ def test_no_domain_to_ask(sender: str) -> None:
 
 
 def test_ipv4_within_ipv6() -> None:
+    """RFC 7208 5."""
     assert judged({A: ["v=spf1 ip4:192.0.2.9 -all"]}, ip="::ffff:192.0.2.9").status is Status.PASS
 
 
@@ -231,6 +253,7 @@ def test_ten_names_of_an_address() -> None:
 
 
 def test_limits_are_limits() -> None:
+    """RFC 7208 11.1."""
     with pytest.raises(ValueError, match="no limit"):
         Limits(lookups=101)
     with pytest.raises(ValueError, match="0 or more"):
@@ -270,8 +293,21 @@ def test_explanations_are_for_a_fail_of_ones_own() -> None:
 
 
 def test_what_a_sender_puts_into_an_explanation_is_cleaned() -> None:
+    """RFC 7208 11.5."""
     records = {A: ["v=spf1 -all exp=e.example"], "e.example TXT": ["no %{s}"]}
     assert judged(records, sender="\x1b[2Jä\r\n@a.example").explanation == "no ?[2J???@a.example"
+
+
+def test_strings_of_a_record_are_joined() -> None:
+    """RFC 7208 3.3: without spaces between."""
+    zone = Zone.parse('a.example TXT "v=spf1 ip4:192.0" ".2.9" " -all"\n')
+    assert check_sync(CALLER, "u@a.example", "", zone).status is Status.PASS
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_result_can_come(status: Status) -> None:
+    """RFC 7208 2.6."""
+    assert status in {judged(records).status for records, _ in CASES.values()}
 
 
 def test_the_story() -> None:
@@ -327,6 +363,7 @@ def test_three_spellings_agree() -> None:
 
 
 def test_an_explanation_is_somebody_elses_text() -> None:
+    """RFC 7208 6.2 and 11.5."""
     records = {
         A: ["v=spf1 redirect=b.example"],
         "b.example TXT": ["v=spf1 -all exp=e.example"],

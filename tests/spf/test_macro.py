@@ -59,6 +59,7 @@ def test_expanded(text: str, expanded: str) -> None:
 
 
 def test_explanations_know_more() -> None:
+    """RFC 7208 7.2."""
     text = parse("%{c} at %{t} is none of %{R}", explanation=True)
     assert text.expand(VALUES) == "192.0.2.3 at 1234 is none of recv.example"
     assert text.letters == {"c", "t", "r"}

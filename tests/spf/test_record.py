@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mox_spf import Directive, Record, RecordSyntaxError
 from mox_spf.macro import parse_domain
-from mox_spf.record import MAX_KEPT_LENGTH, Block, claims_spf
+from mox_spf.record import MAX_KEPT_LENGTH, MAX_MISTAKES, Block, claims_spf, examine, forget
+from mox_spf.record import read as judge
 from mox_spf.testing.texts import matches, mutated, texts
 
 SPEC = parse_domain("a.example")
@@ -142,6 +143,37 @@ def test_networks_as_numbers() -> None:
     assert not directive.covers(6, 0xC0000280)
 
 
+def test_examined_to_the_end() -> None:
+    """Every mistake, and what is sound."""
+    text = "v=spf1 oops a:x.example/33 ip4:192.0.2.1 include: exp=a.example exp=b.example \xe4=1 -all"
+    record, mistakes = examine(text)
+    assert [str(one) for one in record.directives] == ["ip4:192.0.2.1", "-all"]
+    assert str(record.explanation) == "a.example"
+    assert [text[one.at :].split(" ")[0] for one in mistakes] == ["oops", "33", "", "exp=b.example", "\xe4=1"]
+    assert examine(b"v=spf1 -all") == (Record.parse("v=spf1 -all"), ())
+    record, (mistake,) = examine("v=spf2 -all")
+    assert (record, mistake.at) == (Record(), 0)
+    assert len(examine("v=spf1" + " x" * 10_000)[1]) == MAX_MISTAKES
+
+
+@given(mutated())
+def test_examined_as_parsed(text: str) -> None:
+    record, mistakes = examine(text)
+    parsed = read(text)
+    assert (not mistakes) == isinstance(parsed, Record)
+    if isinstance(parsed, Record):
+        assert record == parsed
+
+
+def test_a_text_is_judged_once() -> None:
+    assert judge(b"hello") is None
+    assert judge(b"v=spf1 -all") is judge(b"v=spf1 -all")
+    assert isinstance(judge(b"v=spf1 oops"), RecordSyntaxError)
+    assert isinstance(judge(b"v=spf1 x=" + b"y" * MAX_KEPT_LENGTH), Record)
+    forget()
+    assert judge(b"v=spf1 -all") == Record.parse("v=spf1 -all")
+
+
 HOSTILE = [
     "v=spf1" + " a" * 30_000,
     "v=spf1" + " " * 60_000 + "-",
@@ -191,6 +223,7 @@ def doubled(text: str) -> bool:
 @settings(max_examples=150, deadline=None)
 @given(texts())
 def test_what_the_grammar_makes(text: str) -> None:
+    """RFC 7208 12."""
     parsed = read(text)
     if doubled(text):
         assert isinstance(parsed, RecordSyntaxError)

@@ -1,7 +1,7 @@
 """The command line: `python -m mox_spf check --ip 192.0.2.1 --from a@example.org --helo mx.example.org`, and others.
 
-Exit codes: 0 pass, neutral or none; 1 fail, softfail, permerror or a record with mistakes; 2 the question makes no
-sense; 75 DNS failed, try later."""
+Exit codes: 0 pass, neutral or none, or nothing wrong; 1 fail, softfail, permerror, or a record or field with mistakes;
+2 the question makes no sense; 75 DNS failed, try later."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from mox_spf.check import LIMITS, Limits
 
 if TYPE_CHECKING:
     from mox_dns import BlockingResolver
@@ -50,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--helo", default="", metavar="NAME", help="what the client said in EHLO or HELO")
     check.add_argument("--explain", action="store_true", help="tell every step and what DNS said")
+    for name, most in asdict(LIMITS).items():
+        kind = float if isinstance(most, float) else int
+        check.add_argument(f"--max-{name}", dest=name, type=kind, default=most, metavar="N", help=f"limit; {most}")
     check.set_defaults(command=_check)
 
     parse = commands.add_parser("parse", help="read the text of a record")
@@ -61,7 +67,13 @@ def _parser() -> argparse.ArgumentParser:
         "audit", parents=[asking], help="read a domain's record and all it includes; count, warn"
     )
     audit.add_argument("domain")
+    audit.add_argument("--explain", action="store_true", help="show the records, and the place of each mistake")
     audit.set_defaults(command=_audit)
+
+    received = commands.add_parser("received", help="read a Received-SPF field")
+    received.add_argument("text", help="the field or its value, or - for the standard input")
+    received.add_argument("--json", action="store_true", help="write JSON")
+    received.set_defaults(command=_received)
     return parser
 
 
@@ -87,8 +99,9 @@ def _check(options: argparse.Namespace) -> int:
 
     if not options.mail_from and not options.helo:
         raise ValueError("say --from, or --helo for the null reverse-path")
-    result = check_sync(options.ip, options.mail_from, options.helo, _resolver(options))
-    said = f"\n  the domain says: {result.explanation}" if result.explanation else ""
+    limits = Limits(**{name: getattr(options, name) for name in asdict(LIMITS)})
+    result = check_sync(options.ip, options.mail_from, options.helo, _resolver(options), limits=limits)
+    said = f"\n  {result.explanation.attributed}" if result.explanation else ""
     short = f"spf={result.status} {result.identity}={result.domain}: {result.reason}{said}"
     _tell(result.to_dict(), result.explain() if options.explain else short, options.json)
     if result.status is Status.TEMPERROR:
@@ -96,16 +109,33 @@ def _check(options: argparse.Namespace) -> int:
     return GOOD if result.status in (Status.PASS, Status.NEUTRAL, Status.NONE) else BAD
 
 
-def _parse(options: argparse.Namespace) -> int:
-    from mox_spf import Record, RecordSyntaxError
+def _text(options: argparse.Namespace) -> str:
+    return sys.stdin.read().removesuffix("\n") if options.text == "-" else str(options.text)
 
-    text = sys.stdin.read().removesuffix("\n") if options.text == "-" else options.text
+
+def _parse(options: argparse.Namespace) -> int:
+    from mox_spf import examine
+
+    record, mistakes = examine(_text(options))
+    facts = {**_record_facts(record), "mistakes": [{"at": one.at, "why": one.why} for one in mistakes]}
+    shown = "\n".join([str(one) for one in mistakes] or str(record).split(" "))
+    _tell(facts, shown, options.json)
+    return BAD if mistakes else GOOD
+
+
+def _received(options: argparse.Namespace) -> int:
+    from mox_spf import ReceivedSpf, ReceivedSyntaxError
+
+    text = _text(options)
+    if text[:13].lower() == "received-spf:":
+        text = text[13:]
     try:
-        record = Record.parse(text)
-    except RecordSyntaxError as error:
+        field = ReceivedSpf.parse(text)
+    except ReceivedSyntaxError as error:
         _tell({"at": error.at, "why": error.why}, str(error), options.json)
         return BAD
-    _tell(_record_facts(record), "\n".join(str(record).split(" ")), options.json)
+    lines = [f"{field.status} {field.comment}".rstrip(), *[f"{key}: {value}" for key, value in field.pairs]]
+    _tell(field.to_dict(), "\n".join([*lines, *[f"({defect})" for defect in field.defects]]), options.json)
     return GOOD
 
 
@@ -133,10 +163,11 @@ def _audit(options: argparse.Namespace) -> int:
     from mox_spf import audit_sync
 
     found = audit_sync(options.domain, _resolver(options))
-    _tell(found.to_dict(), found.explain(), options.json)
-    if found.temporary:
-        return LATER
-    return GOOD if found.sound else BAD
+    short = [f"{found.domain}: {found.status}, {found.lookups} lookups, {found.void} void", *map(str, found.findings)]
+    _tell(found.to_dict(), found.explain() if options.explain else "\n".join(short), options.json)
+    if not found.sound:
+        return BAD
+    return LATER if found.temporary else GOOD
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ class _Evaluation:
             directive = stretch.then
             if directive is None:
                 break
-            if directive.mechanism == "all":
+            if directive.mechanism == "all":  # RFC 7208 5.1
                 return self.matched(directive, record, domain, depth)
             self.count(directive.text, domain, depth)
             if directive.mechanism == "include" and stretch.target:
@@ -191,7 +191,7 @@ class _Evaluation:
         return _Found(Status.NEUTRAL, "", domain, None, record)  # RFC 7208 4.7
 
     def choose(self, answer: Answer, domain: str, depth: int) -> Record | None:
-        """The one record of an answer (RFC 7208 4.4 to 4.6)."""
+        """The one record of an answer (RFC 7208 4.4 to 4.6).  Its strings are joined without spaces (RFC 7208 3.3)."""
         self._asked.append(answer)
         if not answer.authentic:
             self.authentic = False

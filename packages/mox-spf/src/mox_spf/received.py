@@ -162,7 +162,7 @@ class _Reader(Scanner):
             self.fail("no such result", at)
         behind = self.at
         self.cfws()
-        if self.at == behind:
+        if self.at == behind and not self.ended:
             self.note("no white space behind the result")
         pairs = self.pairs()
         return ReceivedSpf(Status(word), self.comment, pairs, tuple(self.defects))

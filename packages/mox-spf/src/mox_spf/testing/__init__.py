@@ -1,5 +1,6 @@
-"""For tests of what deals with SPF records.
+"""For tests of what deals with SPF.
 
-    texts.py     texts drawn from the grammar in record.lark, and a second opinion on any text
+    texts.py     texts drawn from the grammars in record.lark and received.lark, and a second opinion on any text
+    worlds.py    a client, a sender and a small zone, in which everything may happen
 
-texts.py needs hypothesis and lark: `pip install mox-spf[testing]`."""
+Both need hypothesis, texts.py lark too: `pip install mox-spf[testing]`."""

@@ -1,4 +1,4 @@
-"""Texts drawn from the grammar, and a second opinion on any text.  Needs hypothesis and lark."""
+"""Texts drawn from the grammars, and a second opinion on any text.  Needs hypothesis and lark."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from lark.exceptions import LarkError
 
 
 @cache
-def grammar() -> Lark:
-    """The grammar in record.lark."""
-    return Lark(files(__package__).joinpath("record.lark").read_text(), parser="earley")
+def grammar(name: str = "record") -> Lark:
+    """The grammar in `name`.lark: record or received."""
+    return Lark(files(__package__).joinpath(f"{name}.lark").read_text(), parser="earley")
 
 
-def matches(text: str) -> bool:
+def matches(text: str, name: str = "record") -> bool:
     """Does the grammar take this text?"""
     try:
-        grammar().parse(text)
+        grammar(name).parse(text)
     except LarkError:
         return False
     return True
@@ -29,6 +29,11 @@ def matches(text: str) -> bool:
 def texts() -> st.SearchStrategy[str]:
     """Records that the grammar takes."""
     return from_lark(grammar())
+
+
+def received() -> st.SearchStrategy[str]:
+    """Values of Received-SPF that the grammar takes."""
+    return from_lark(grammar("received"))
 
 
 @st.composite
