@@ -3,7 +3,8 @@
     localserve   a mail server on this machine, to try and to develop against
     tests        all tests, real peers included
     lint types alone wheels      what a change must pass as well
-    fuzz bench conformance       longer looks
+    conformance compare rfcs     how it stands beside suites, other people's programs, and the RFCs
+    fuzz bench                   longer looks
 
 Needs Python 3.11 and its venv module, nothing else: it makes its own tools in .nox/ and is quick the second time."""
 
@@ -218,7 +219,26 @@ def wheels(session: nox.Session) -> None:
 def conformance(session: nox.Session) -> None:
     """The suites of others, one line each."""
     bin_ = _environment(session, "dev", "dev", "lint", "types")
-    session.run(str(bin_ / "python"), "-m", "pytest", "-q", "-rs", "-k", "suite", "tests", external=True)
+    session.run(
+        str(bin_ / "python"), "-m", "pytest", "-q", "--suites", "-k", "suite or suites or message", "tests",
+        external=True, env={"PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """The same inputs to our verifiers and to other people's; every disagreement is explained in a table."""
+    _peers(session)
+    bin_ = _environment(session, "dev", "dev", "lint", "types")
+    path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin{os.pathsep}{TOOLS / 'bin'}"
+    session.run(str(bin_ / "python"), "tests/compare/compare.py", *session.posargs, external=True, env={"PATH": path})
+
+
+@nox.session
+def rfcs(session: nox.Session) -> None:
+    """What docs/rfcs/status.toml claims, against the sections that code and tests name."""
+    bin_ = _environment(session, "dev", "dev", "lint", "types")
+    session.run(str(bin_ / "python"), "docs/rfcs/crosslink.py", *session.posargs, external=True)
 
 
 @nox.session
