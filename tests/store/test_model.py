@@ -1,0 +1,278 @@
+"""Several processes and several sessions against the plain model in memory: every answer is compared, and what sessions
+make of the changes they are told."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import mox_store
+from mox_store import check, testing
+from mox_store.memory import MemoryAccount
+
+MEMORY = Path("/dev/shm")
+PROCESSES = 2
+Operation = Callable[[Any], Any]
+
+names = testing.mailbox_names()
+uids = st.lists(st.integers(1, 12), max_size=4).map(sorted)
+processes = st.integers(0, PROCESSES - 1)
+some_flags = testing.flags()
+SPECIAL = st.sampled_from(("", "\\Sent", "\\junk", "\\Sent \\Archive", "\\Nonsense"))
+
+
+@dataclass
+class Session:
+    """What a client with a mailbox open knows: uid -> flags."""
+
+    account: mox_store.Account
+    view: mox_store.View
+    watch: mox_store.Watch
+    known: dict[int, int] = field(default_factory=dict)
+
+    def all(self) -> dict[int, int]:
+        """What the view shows."""
+        return dict(zip(self.view.uids, self.view.flags, strict=True))
+
+    def catch_up(self) -> None:
+        """Takes what was told."""
+        changes, resync = self.watch.take()
+        if resync:
+            self.known = self.all()
+        for change in changes:
+            if change.mailbox != self.view.mailbox or resync:
+                continue
+            for uid in change.uids:
+                at = self.view.index(uid)
+                if change.kind is mox_store.Kind.EXPUNGED:
+                    self.known.pop(uid, None)
+                elif at >= 0:
+                    self.known[uid] = self.view.flags[at]
+
+
+class Stores(RuleBasedStateMachine):
+    """Two processes on one account, and the model."""
+
+    @initialize()
+    def open(self) -> None:
+        self.now = 1_700_000_000.0
+        self.folder = Path(mkdtemp(prefix="mox-model-", dir=MEMORY if MEMORY.is_dir() else None))
+        self.model = MemoryAccount("kim", clock=lambda: self.now)
+        self.sessions: list[Session] = []
+        self.notices: list[list[int]] = [[] for _ in range(PROCESSES)]
+        self._open()
+
+    def _open(self) -> None:
+        self.stores = [
+            mox_store.Store(self.folder, clock=lambda: self.now, disk=testing.QuickDisk(), notify=self._notify(number))
+            for number in range(PROCESSES)
+        ]
+        self.accounts = [store.open("kim") for store in self.stores]
+
+    def _notify(self, sender: int) -> Callable[[str, int], None]:
+        def notify(name: str, modseq: int) -> None:
+            for number, waiting in enumerate(self.notices):
+                if number != sender:
+                    waiting.append(modseq)
+
+        return notify
+
+    def both(self, process: int, operation: Operation) -> None:
+        """The same operation on the store and on the model, with the same outcome."""
+        self.now += 1
+        outcomes = []
+        for account in (self.accounts[process], self.model):
+            try:
+                with account.write() as tx:
+                    outcome = operation(tx)
+            except mox_store.MailboxError as error:
+                outcome = error.code
+            outcomes.append(outcome)
+        assert outcomes[0] == outcomes[1]
+
+    # -- operations
+
+    @rule(process=processes, name=names, new=testing.new_messages())
+    def deliver(self, process: int, name: str, new: mox_store.NewMessage) -> None:
+        self.both(process, lambda tx: tx.add(tx.mailbox_or_new(name), new))
+
+    @rule(process=processes, new=st.lists(testing.new_messages(), min_size=1, max_size=4))
+    def deliver_to_inbox(self, process: int, new: list[mox_store.NewMessage]) -> None:
+        self.both(process, lambda tx: [tx.add(tx.mailbox("Inbox"), one) for one in new])
+
+    @rule(process=processes, uids=uids, source=st.sampled_from(("Inbox", "Archive")), where=names)
+    def copy(self, process: int, uids: list[int], source: str, where: str) -> None:
+        self.both(process, lambda tx: tx.copy(tx.mailbox(source), uids, tx.mailbox_or_new(where)))
+
+    @rule(process=processes, uids=uids, where=st.sampled_from(("Inbox", "Archive", "A")))
+    def move(self, process: int, uids: list[int], where: str) -> None:
+        self.both(process, lambda tx: tx.move(tx.mailbox("Inbox"), uids, tx.mailbox(where)))
+
+    @rule(
+        process=processes,
+        uids=uids,
+        action=st.sampled_from(("add", "remove", "replace")),
+        flags=some_flags,
+        since=st.none() | st.integers(0, 40),
+    )
+    def flag(self, process: int, uids: list[int], action: Any, flags: tuple[str, ...], since: int | None) -> None:
+        self.both(process, lambda tx: tx.flag(tx.mailbox("Inbox"), uids, action, flags, since))
+
+    @rule(process=processes, uids=st.none() | uids, only_deleted=st.booleans())
+    def expunge(self, process: int, uids: list[int] | None, only_deleted: bool) -> None:
+        self.both(process, lambda tx: tx.expunge(tx.mailbox("Inbox"), uids, only_deleted=only_deleted))
+
+    @rule(process=processes, messages=st.sets(st.integers(1, 9), max_size=3), name=st.none() | names)
+    def undelete(self, process: int, messages: set[int], name: str | None) -> None:
+        self.both(process, lambda tx: tx.undelete(messages, name))
+
+    @rule(process=processes, name=names, special=SPECIAL)
+    def create(self, process: int, name: str, special: str) -> None:
+        self.both(process, lambda tx: tx.create(name, special))
+
+    @rule(process=processes, name=names)
+    def delete(self, process: int, name: str) -> None:
+        self.both(process, lambda tx: tx.delete(name))
+
+    @rule(process=processes, old=names, new=names)
+    def rename(self, process: int, old: str, new: str) -> None:
+        self.both(process, lambda tx: tx.rename(old, new))
+
+    @rule(process=processes, name=names, wanted=st.booleans())
+    def subscribe(self, process: int, name: str, wanted: bool) -> None:
+        self.both(process, lambda tx: tx.subscribe(name, wanted))
+
+    @rule(
+        process=processes,
+        name=st.none() | st.sampled_from(("Inbox", "A")),
+        entry=st.sampled_from(("/private/comment", "/SHARED/comment", "/shared/vendor/x", "nonsense")),
+        value=st.none() | st.binary(max_size=5),
+    )
+    def annotate(self, process: int, name: str | None, entry: str, value: bytes | None) -> None:
+        self.both(process, lambda tx: tx.annotate(tx.mailbox(name) if name else None, entry, value))
+
+    @rule(process=processes, rights=st.sampled_from(("", "lrs", "sl")), name=st.sampled_from(("Inbox", "A")))
+    def rights(self, process: int, rights: str, name: str) -> None:
+        self.both(process, lambda tx: tx.set_rights(tx.mailbox(name), "lee", rights))
+
+    @rule(process=processes, size=st.none() | st.integers(0, 400), messages=st.none() | st.integers(0, 9))
+    def quota(self, process: int, size: int | None, messages: int | None) -> None:
+        self.both(process, lambda tx: tx.set_quota(size=size, messages=messages))
+
+    @rule(process=processes, new=testing.new_messages())
+    def half_of_it_fails(self, process: int, new: mox_store.NewMessage) -> None:
+        def operation(tx: Any) -> None:
+            tx.add(tx.mailbox("Inbox"), new)
+            tx.expunge(tx.mailbox("Inbox"), [1, 2, 3], only_deleted=False)
+            tx.delete("Inbox")
+
+        self.both(process, operation)
+
+    # -- sessions and processes
+
+    @rule(process=processes, name=st.sampled_from(("Inbox", "Archive", "A")))
+    def select(self, process: int, name: str) -> None:
+        account = self.accounts[process]
+        mailbox = account.mailbox(name)
+        if mailbox is not None and len(self.sessions) < 5:
+            session = Session(account, account.open_view(mailbox.id), account.watch(lambda: None))
+            session.known = session.all()
+            self.sessions.append(session)
+
+    @precondition(lambda self: self.sessions)
+    @rule(which=st.integers(0, 4))
+    def unselect(self, which: int) -> None:
+        session = self.sessions.pop(which % len(self.sessions))
+        session.watch.close()
+        session.account.close_view(session.view)
+
+    @rule(process=processes)
+    def notice_comes(self, process: int) -> None:
+        """Notices may come late, and out of order."""
+        if self.notices[process]:
+            self.accounts[process].heard(self.notices[process].pop())
+
+    @precondition(lambda self: self.sessions)
+    @rule(which=st.integers(0, 4))
+    def session_catches_up(self, which: int) -> None:
+        self.sessions[which % len(self.sessions)].catch_up()
+
+    @rule()
+    def all_catch_up(self) -> None:
+        for account, waiting in zip(self.accounts, self.notices, strict=True):
+            while waiting:
+                account.heard(waiting.pop(0))
+        for session in self.sessions:
+            session.catch_up()
+            expected = {}
+            mailbox = self.model.mailbox_by_id(session.view.mailbox)
+            if mailbox is not None:
+                view = self.model.open_view(mailbox.id)
+                expected = dict(zip(view.uids, view.flags, strict=True))
+                assert list(session.view.modseqs) == list(view.modseqs)
+                assert list(session.view.messages) == list(view.messages)
+                assert list(session.view.sizes) == list(view.sizes)
+                self.model.close_view(view)
+            assert session.known == expected
+            assert session.all() == expected
+
+    @rule()
+    def restart(self) -> None:
+        for session in self.sessions:
+            session.watch.close()
+            session.account.close_view(session.view)
+        self.sessions.clear()
+        for store in self.stores:
+            store.close()
+        self.notices = [[] for _ in range(PROCESSES)]
+        self._open()
+
+    # -- what must hold
+
+    @invariant()
+    def the_same_is_seen(self) -> None:
+        for account in self.accounts:
+            assert account.modseq() == self.model.modseq()
+            found = account.mailboxes()
+            assert found == self.model.mailboxes()
+            for mailbox in found:
+                everything = range(1, mailbox.uidnext)
+                assert list(account.rows(mailbox.id, everything)) == list(self.model.rows(mailbox.id, everything))
+                assert account.annotations(mailbox.id) == self.model.annotations(mailbox.id)
+                assert account.rights(mailbox.id) == self.model.rights(mailbox.id)
+                for since in (0, 10, mailbox.modseq - 1):
+                    assert account.expunged_since(mailbox.id, since) == self.model.expunged_since(mailbox.id, since)
+            assert account.subscriptions() == self.model.subscriptions()
+            assert account.annotations() == self.model.annotations()
+            assert account.bin() == self.model.bin()
+            assert account.quota() == self.model.quota()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "stores"):
+            return
+        self.all_catch_up()
+        report = check.check(self.accounts[0])
+        for number in (
+            row.message
+            for mailbox in self.model.mailboxes()
+            for row in self.model.rows(mailbox.id, range(1, mailbox.uidnext))
+        ):
+            assert self.accounts[1].content(number).read() == self.model.content(number).read()
+        for store in self.stores:
+            store.close()
+        shutil.rmtree(self.folder)
+        assert report.clean, report.explain()
+
+
+TestStores = Stores.TestCase
+TestStores.settings = settings(
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
