@@ -228,6 +228,7 @@ class App:
                     hostname=static.hostname,
                     starttls=contexts.login is not None,
                     limits=mox_imap.WireLimits(append=static.max_message_size),
+                    modseqs=True,
                 ),
                 tls_context=contexts.login,
                 implicit_tls=bound.service == "imaps",
@@ -374,7 +375,7 @@ def serve(config: Config, options: Options = Options(), ready: Callable[[], None
         if user is not None:
             own(config.data, user)
             drop_to(user)
-        elif os.geteuid() == 0:
+        elif os.geteuid() == 0 and not options.all_local:
             log.warning('running as root; set user = "…" in moxd.toml so that moxd drops to it after binding its ports')
         prepare(config)
         for bound in sets[0]:

@@ -53,8 +53,24 @@ class _Mapped:
         return None
 
 
+class _Watch:
+    """mox_imap.Watch: that something changed is told, what it was is not kept."""
+
+    def __init__(self, account: mox_store.Account, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._watch = account.watch(self._woken)
+
+    def _woken(self) -> None:
+        self._watch.take()  # or it would not wake again
+        self._wake()
+
+    def close(self) -> None:
+        """mox_imap.Watch"""
+        self._watch.close()
+
+
 class _Mailbox:
-    """mox_imap.Mailbox"""
+    """mox_imap.IndexedMailbox"""
 
     def __init__(self, account: mox_store.Account, mailbox: mox_store.Mailbox, wake: Callable[[], None]) -> None:
         self._account = account
@@ -83,6 +99,25 @@ class _Mailbox:
     def entries(self) -> Iterable[tuple[int, int, int]]:
         view = self._view
         return zip(view.uids, view.messages, view.flags, strict=True)
+
+    def columns(self) -> mox_imap.Columns:
+        return self._view
+
+    def highest_modseq(self) -> int:
+        # Not what the view has not heard of: a client that leaves now would never be told.
+        return max(1, min(self._fresh().modseq, self._view.modseq))
+
+    def expunged_since(self, modseq: int) -> Sequence[int]:
+        return self._account.expunged_since(self._id, modseq)
+
+    def store_unchanged(self, uids: Sequence[int], action: Any, flags: Sequence[str], unchanged_since: int) -> Any:
+        def run(tx: mox_store.Transaction) -> mox_store.Flagged:
+            return tx.flag(tx.mailbox_by_id(self._id), uids, action, flags, unchanged_since)
+
+        return _Mapped(
+            self._account.commit(run),
+            lambda f: mox_imap.Conditional([(uid, bits) for uid, bits, _ in f.changed], f.modified),
+        )
 
     def bits(self, uid: int) -> int | None:
         at = self._view.index(uid)
@@ -164,14 +199,15 @@ def _target(tx: mox_store.Transaction, name: str) -> mox_store.Mailbox:
 
 def _row(row: mox_store.Row) -> mox_imap.Row:
     return mox_imap.Row(
-        row.uid, row.message, row.size, row.received, row.saved, row.envelope, row.bodystructure, row.header, row.sent
-    )
+        row.uid, row.message, row.size, row.received, row.saved, row.envelope, row.bodystructure, row.header, row.sent,
+        preview=row.preview,
+    )  # fmt: skip
 
 
 def _info(mailbox: mox_store.Mailbox) -> mox_imap.MailboxInfo:
     return mox_imap.MailboxInfo(
         mailbox.name, mailbox.uidvalidity, mailbox.uidnext, mailbox.total, mailbox.unseen, mailbox.deleted,
-        mailbox.size, mailbox.special, mailbox.subscribed,
+        mailbox.size, mailbox.special, mailbox.subscribed, mailbox.modseq,
     )  # fmt: skip
 
 
@@ -236,19 +272,35 @@ class AccountBackend:
     def sink(self) -> mox_imap.Sink:
         return _Sink(self._spool)
 
+    def watch(self, wake: Callable[[], None]) -> _Watch:
+        """mox_imap.Watched"""
+        return _Watch(self._account, wake)
+
+    def replace(self, source: str, uid: int, target: str, message: tuple[Any, Sequence[str], float | None]) -> Any:
+        """mox_imap.Replacing"""
+        return _Mapped(asyncio.get_running_loop().create_task(self._append(target, [message], (source, uid))))
+
     def append(self, name: str, messages: Sequence[tuple[Any, Sequence[str], float | None]]) -> Any:
         task = asyncio.get_running_loop().create_task(self._append(name, messages))
         return _Mapped(task)
 
     async def _append(
-        self, name: str, messages: Sequence[tuple[_Sink, Sequence[str], float | None]]
+        self,
+        name: str,
+        messages: Sequence[tuple[_Sink, Sequence[str], float | None]],
+        replaced: tuple[str, int] | None = None,
     ) -> mox_imap.Appended:
         try:
             made = [await self._made(sink, flags, moment) for sink, flags, moment in messages]
 
             def run(tx: mox_store.Transaction) -> list[mox_store.Added]:
                 mailbox = _target(tx, name)
-                return [tx.add(mailbox, message) for message in made]
+                added = [tx.add(mailbox, message) for message in made]
+                if replaced is not None:
+                    source, uid = replaced
+                    if not tx.expunge(tx.mailbox(source), [uid], only_deleted=False):
+                        raise mox_store.MailboxError("EXPUNGEISSUED", "the message to be replaced is gone")
+                return added
 
             added = await self._account.commit(run)
             return mox_imap.Appended(added[0].uidvalidity, tuple(one.uid for one in added))

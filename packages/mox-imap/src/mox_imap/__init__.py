@@ -7,10 +7,16 @@
     commands/     one file per family: parse, do, answer
     server.py     the session: states, tags, what is waited for
     view.py       one session's numbering of a mailbox
+    intake.py     literals: parts of a command, and messages that stream
+    notify.py     what a client hears of without asking
+    compress.py   DEFLATE, both ways
     backend.py    what an application fulfils
-    memory.py     a backend in memory: for examples and tests
+    extensions.py what it may fulfil besides, and what that makes possible
+    capabilities.py what is announced
+    memory/       a backend in memory: for examples and tests
+    urls.py       IMAP URLs
     utf7.py       mailbox names of rev1
-    aio.py        sessions on asyncio
+    aio/          sessions and clients on asyncio
 
 Not here: where mail is kept, who may log in."""
 
@@ -32,11 +38,25 @@ from mox_imap.backend import (
     Row,
     Sink,
 )
+from mox_imap.extensions import (
+    AccessUrls,
+    Annotated,
+    Identified,
+    Quota,
+    Quoted,
+    Replacing,
+    Shared,
+    Switched,
+    Watch,
+    Watched,
+)
 from mox_imap.server import ImapConfig, ImapServer
 from mox_imap.wire import WireLimits
 
 __all__ = [
+    "AccessUrls",
     "Account",
+    "Annotated",
     "Appended",
     "BackendError",
     "Changes",
@@ -44,6 +64,7 @@ __all__ = [
     "Conditional",
     "Copied",
     "Done",
+    "Identified",
     "ImapConfig",
     "ImapServer",
     "IndexedMailbox",
@@ -51,8 +72,15 @@ __all__ = [
     "Mailbox",
     "MailboxInfo",
     "Pending",
+    "Quota",
+    "Quoted",
+    "Replacing",
     "Row",
+    "Shared",
     "Sink",
+    "Switched",
+    "Watch",
+    "Watched",
     "WireLimits",
     "structure",
 ]

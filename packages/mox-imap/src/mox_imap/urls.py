@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 MAX_URL: Final = 8000
 
 _SERVER = re.compile(r"imap://(?:([^/@;]*)(;auth=[^/@]*)?@)?([^/@]*)(/.*)?\Z", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _URLAUTH = re.compile(
     r"(?:;expire=([^;]*))?;urlauth=([a-z]+(?:\+[^:;/]*)?)(?::([^:]+):([0-9a-f]{32,}))?\Z", re.IGNORECASE
 )
@@ -57,7 +58,7 @@ class MessageUrl:
         if len(text) > MAX_URL or not text.isascii() or not text.isprintable():
             raise UrlSyntaxError("a URL has printable ASCII only, and an end")
         user, host, path = "", None, text
-        if text[:5].lower() == "imap:":
+        if _SCHEME.match(text):
             match = _SERVER.match(text)
             if match is None:
                 raise UrlSyntaxError("imap://host/ is expected")
