@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mox_dkim.canonical import BodyCanon, BodyHash, Form, canonical_body, relaxed_field, signed_header, simple_field
+from mox_dkim.canonical import (
+    BodyCanon,
+    BodyHash,
+    Form,
+    SignedHeader,
+    canonical_body,
+    relaxed_field,
+    signed_header,
+    simple_field,
+)
+from mox_message import Fields
 
 
 def slow_body(body: bytes, form: Form) -> bytes:
@@ -145,3 +155,17 @@ def test_names_beyond_what_there_is_add_nothing_5_4() -> None:
     header = fields(b"A: 1\r\n")
     assert signed_header(header, ["a", "a", "c", "a"], Form.RELAXED) == b"a:1\r\n"
     assert signed_header(header, [], Form.RELAXED) == b""
+
+
+PIECES = st.sampled_from(
+    [b"A", b"a", b"B", b":", b" ", b"\t", b"\r\n", b"\r\n ", b"\r\n\t", b"\r", b"\n", b"x", b"\xff", b"A:", b"b: "]
+)
+
+
+@given(st.lists(PIECES, max_size=40), st.lists(st.sampled_from(["a", "b", "c"]), max_size=6), st.sampled_from(Form))
+def test_the_header_made_canonical_once_is_the_same(pieces: list[bytes], names: list[str], form: Form) -> None:
+    fields = Fields.parse(b"".join(pieces))
+    header = SignedHeader(fields)
+    for _ in range(2):
+        assert header.signed(names, form) == signed_header(fields, names, form)
+    assert header.signed(["b", *names], form) == signed_header(fields, ["b", *names], form)

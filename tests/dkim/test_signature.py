@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mox_dkim import Algorithm, Form, Signature, SignatureSyntaxError
-from mox_dkim.signature import fold_tags, salvage, without_b
+from mox_dkim.signature import TagReader, fold_tags, quick_values, read_tags, salvage, with_value, without_b
 from mox_dns import Domain
 from mox_message import Fields
 
@@ -142,3 +145,47 @@ def test_identity_with_odd_characters() -> None:
     signature = replace(Signature.parse(GOOD), identity="a;b=c d@example.net")
     assert ("i", "a=3Bb=3Dc=20d@example.net") in signature.tags()
     assert Signature.parse(signature.field().partition(b":")[2]).identity == "a;b=c d@example.net"
+
+
+@given(st.binary(min_size=1, max_size=700), st.text("abc.", min_size=1, max_size=60))
+def test_the_value_of_b_put_in_later_is_folded_the_same(octets: bytes, selector: str) -> None:
+    tags = [("v", "1"), ("s", selector), ("bh", "eA=="), ("b", "")]
+    whole = [*tags[:-1], ("b", base64.b64encode(octets).decode())]
+    assert with_value(fold_tags("DKIM-Signature", tags), octets) == fold_tags("DKIM-Signature", whole)
+
+
+QUICK = {
+    "folded": ("v=1; a=x;\r\n\tb=a\r\n b; c = d ;", {"v": "1", "a": "x", "b": "a b", "c": "d"}),
+    "two of a name": ("a=1; a=2", None),
+    "no equals sign": ("a=1; b", None),
+    "an unknown name": ("a=1; y=2", None),
+    "an empty tag": ("a=1;; b=2", None),
+    "a bare line end": ("a=1;\n b=2", None),
+    "a line end that folds nothing": ("a=1;\r\nb=2", None),
+    "an empty folded line": ("a=1; \r\n b=2", None),
+    "an empty folded line without a space before": ("a=1;\r\n \r\n b=2", None),
+    "a control character": ("a=\x01", None),
+    "a tab within": ("q=a\tb", None),
+    "nothing": ("", None),
+}
+
+
+@pytest.mark.parametrize("text, values", QUICK.values(), ids=QUICK)
+def test_what_is_written_as_usual_is_read_quickly(text: str, values: dict[str, str] | None) -> None:
+    assert quick_values(text) == values
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "v", "y", "=", ";", " ", "\t", "\r\n", "\r\n ", "\r", "\n", "é", "\0", "1"]))
+)
+def test_the_quick_reading_and_the_closer_look_agree(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    quick = quick_values(text)
+    if quick is None:
+        return
+    closer = {name: tag.value for name, tag in read_tags(text).items()}
+    assert quick.keys() == closer.keys()
+    for name, value in closer.items():
+        # Folding within a value is white space that means nothing in any tag.
+        assert quick[name].split() == value.split()
+    assert TagReader(text).optional("a") == quick.get("a")

@@ -186,7 +186,7 @@ class BodyCanon:
         if text.endswith(CRLF):
             if text.endswith(_TWO_ENDS):
                 solid = text.rstrip(CRLF)
-                # The tail holds nothing but CR and LF.  A mark for each CRLF tells how many pairs stand at its very end.
+                # The tail holds nothing but CR and LF.  A mark for each CRLF tells how many pairs stand at its end.
                 tail = text[len(solid) :].replace(CRLF, b"\0")
                 ends = len(tail) - len(tail.rstrip(b"\0"))
             else:

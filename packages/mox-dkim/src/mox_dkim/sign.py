@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TypeGuard
 
-from mox_dkim.canonical import BodyHash, Form, relaxed_field, signed_header, simple_field
+from mox_dkim.canonical import BodyHash, Form, SignedHeader, relaxed_field, simple_field
 from mox_dkim.key import KeyType, SigningKey, private_key
-from mox_dkim.signature import Algorithm, Signature
+from mox_dkim.signature import Algorithm, Signature, with_value
 from mox_dns import Domain
 from mox_message import Content, Fields
 
@@ -103,7 +102,7 @@ def sign(fields: Fields, content: Content, signers: Sequence[Signer], *, now: fl
 
     `fields` is the header of `content`, whose body begins at `fields.end`; lines end with CRLF.  `now` is in seconds
     since 1970.  Raises CannotSign."""
-    authors = len(fields.all("from"))
+    authors = fields.count("from")
     if authors != 1:
         # RFC 5322 3.6: exactly one.  With none or several, readers and DMARC cannot tell whom a signature speaks for.
         raise CannotSign(f"{authors} From fields")
@@ -112,20 +111,21 @@ def sign(fields: Fields, content: Content, signers: Sequence[Signer], *, now: fl
         for body in bodies.values():
             body.feed(chunk)
     digests = {form: body.finish() for form, body in bodies.items()}
-    return b"".join([_field(signer, fields, digests[signer.body_form], int(now)) for signer in signers])
+    header = SignedHeader(fields)
+    return b"".join([_field(signer, fields, header, digests[signer.body_form], int(now)) for signer in signers])
 
 
 def signed_names(fields: Fields, oversigned: Iterable[str], if_present: Iterable[str]) -> tuple[str, ...]:
     """The h= list: each name as often as it occurs, and the oversigned ones once more (RFC 6376 5.4.2, 8.15)."""
     names: list[str] = []
     for name in if_present:
-        names += [name] * len(fields.all(name))
+        names += [name] * fields.count(name)
     for name in oversigned:
-        names += [name] * (len(fields.all(name)) + 1)
+        names += [name] * (fields.count(name) + 1)
     return tuple(names)
 
 
-def _field(signer: Signer, fields: Fields, body_hash: bytes, now: int) -> bytes:
+def _field(signer: Signer, fields: Fields, header: SignedHeader, body_hash: bytes, now: int) -> bytes:
     unsigned = Signature(
         signer.algorithm,
         signer.domain,
@@ -139,11 +139,11 @@ def _field(signer: Signer, fields: Fields, body_hash: bytes, now: int) -> bytes:
         signed_at=now,
         expires_at=None if signer.lifetime is None else now + signer.lifetime,
     )
-    signed = signed_header(fields, unsigned.headers, signer.header_form)
+    signed = header.signed(unsigned.headers, signer.header_form)
     raw = unsigned.field()
     own = relaxed_field(raw, raw.index(b":")) if signer.header_form is Form.RELAXED else simple_field(raw)
     signature = signer.key.sign(hashlib.sha256(signed + own).digest())
-    return replace(unsigned, signature=signature).field()
+    return with_value(raw, signature)
 
 
 def _signs(key: object) -> TypeGuard[SigningKey]:

@@ -171,14 +171,28 @@ def fold_tags(name: str, tags: Iterable[tuple[str, str]]) -> bytes:
         if tag == "h":
             for piece in rest.split(":") if rest else ():
                 _put(lines, ":", piece)
-        while tag != "h" and rest:
-            room = LINE - len(lines[-1])
-            if room < 8:
-                lines.append(" ")
-                continue
-            lines[-1] += rest[:room]
-            rest = rest[room:]
+        elif rest:
+            _put_anywhere(lines, rest)
     return "".join(line + "\r\n" for line in lines).encode()
+
+
+def with_value(field: bytes, value: bytes) -> bytes:
+    """A field whose last tag, `b=`, is empty, with that value as base64: what `fold_tags` would have made of it."""
+    start = field.rfind(b"\n", 0, -2) + 1
+    lines = [field[start:-2].decode()]
+    _put_anywhere(lines, _base64(value))
+    return field[:start] + "".join(line + "\r\n" for line in lines).encode()
+
+
+def _put_anywhere(lines: list[str], text: str) -> None:
+    """Behind the last line, and in as many more as it takes."""
+    while text:
+        room = LINE - len(lines[-1])
+        if room < 8:
+            lines.append(" ")
+            continue
+        lines[-1] += text[:room]
+        text = text[room:]
 
 
 def _first_piece(tag: str, value: str) -> tuple[str, str]:
