@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from moxd.cli import run
 
 
 def main() -> None:
     """The command line; ends the process with its status."""
-    sys.exit(run(sys.argv[1:]))
+    name, *arguments = sys.argv
+    # Linked to the name that other programs call.
+    sys.exit(run(["sendmail", *arguments] if Path(name).name == "sendmail" else arguments))
 
 
 if __name__ == "__main__":
