@@ -15,16 +15,20 @@ import mox_store
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A message ready to be stored: its bytes, what was precomputed, when it came."""
+    """A message ready to be stored: its bytes, what was precomputed, when it came.
+
+    `separator` ends our prefix: an empty line where the sender wrote no header at all, so that text stays text."""
 
     content: mox_message.Content
     traits: mox_store.Traits
     received: float
+    separator: bytes = b""
 
 
 def parcel(content: mox_message.Content, part: mox_message.Part, received: float) -> Parcel:
     """Makes the traits of a parsed message."""
-    return Parcel(content, traits_of(content, part), received)
+    headless = part.body_start == part.header_start and content.size > 0
+    return Parcel(content, traits_of(content, part), received, b"\r\n" if headless else b"")
 
 
 def traits_of(content: mox_message.Content, part: mox_message.Part) -> mox_store.Traits:
@@ -56,7 +60,7 @@ async def into(
         content=what.content,
         traits=what.traits,
         received=what.received,
-        prefix=prefix,
+        prefix=prefix + what.separator,
         flags=flags,
         staged=staged,
         decision=decision,

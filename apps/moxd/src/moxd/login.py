@@ -79,8 +79,10 @@ class Logins:
         self._secret = os.urandom(32)
         self._remembered: dict[bytes, tuple[str, float]] = {}
 
-    def _key(self, stored: str, password: str) -> bytes:
-        return hmac.digest(self._secret, f"{stored}\0{password}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+    def _key(self, account: str, stored: str, password: str) -> bytes:
+        """The account is in it: two accounts may well have the same stored form, when one began as a copy."""
+        known = f"{account}\0{stored}\0{password}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._secret, known, hashlib.sha256)
 
     def allowed(self, ip: IPv4Address | IPv6Address) -> bool:
         """May this address try at all now?"""
@@ -107,7 +109,7 @@ class Logins:
         if account is None or stored is None or not prepared:
             await self._hashed(_NOBODY, prepared)
             return None
-        key, now = self._key(stored, prepared), self._clock()
+        key, now = self._key(account, stored, prepared), self._clock()
         known = self._remembered.get(key)
         if known is not None and known[1] > now:
             return known[0]
