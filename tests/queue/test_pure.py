@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mox_queue import Attempt, Result, Route, Schedule, base_of, choose, classified, fromid_of, settle, with_fromid
-from mox_queue.notices import decoded_xtext, enhanced
+from mox_queue.notices import enhanced
 from mox_queue.schedule import DAY, HOUR, MINUTE
 from mox_queue.suppress import is_final
 
@@ -145,16 +145,6 @@ def test_an_id_comes_back(address: str, fromid: str) -> None:
 def test_ids_that_make_no_address(address: str, fromid: str) -> None:
     with pytest.raises(ValueError, match=r"cannot be the id|longer than"):
         with_fromid(address, fromid)
-
-
-@given(st.text(max_size=50))
-def test_xtext_never_raises(text: str) -> None:
-    decoded_xtext(text)
-
-
-def test_xtext() -> None:
-    assert decoded_xtext("a+2Bb+3Dc") == "a+b=c"
-    assert decoded_xtext("a+zz") == "a+zz"
 
 
 @pytest.mark.parametrize(

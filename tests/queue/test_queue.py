@@ -67,7 +67,7 @@ def test_a_refusal_is_told_at_once_with_what_the_sender_asked_for(tmp_path: Path
         return dict.fromkeys(batch.recipients, OK if not batch.sender else NO)
 
     world = World(tmp_path, deliver)
-    play(world, 10, message(1, "a@x.example", orcpt="rfc822;first+2Blast@x.example", envid="Q+2B1", ret="FULL"))
+    play(world, 10, message(1, "a@x.example", orcpt="rfc822;first+last@x.example", envid="Q+1", ret="FULL"))
     ((_, notice),) = notices(world)
     content = Content.of(notice)
     report = dsn.parse(parse(content), content)

@@ -50,6 +50,8 @@ log = logging.getLogger("moxd")
 
 DRAIN_SECONDS = 10.0
 SWEEP_SECONDS = 600.0
+# RFC 4865: how long a submitted message may wait until it goes.
+FUTURE_RELEASE = 60 * 86400
 QUEUE_TOPIC = "queue"
 SUBMISSION = ("submission", "submissions")
 MECHANISMS = ("SCRAM-SHA-256", "PLAIN", "LOGIN")
@@ -236,7 +238,14 @@ class App:
         limits = mox_smtp.Limits(message=static.max_message_size)
         if bound.service in SUBMISSION:
             config = mox_smtp.ServerConfig(
-                static.hostname, limits, starttls=bound.service == "submission", auth=MECHANISMS, auth_needed=True
+                static.hostname,
+                limits,
+                starttls=bound.service == "submission",
+                auth=MECHANISMS,
+                auth_needed=True,
+                dsn=True,
+                requiretls=True,
+                future_release=FUTURE_RELEASE,
             )
             return await smtp_aio.serve(
                 lambda connection: Submission(self, connection),

@@ -186,26 +186,6 @@ class Outgoing:
         sender = mox_message.from_address(mox_message.Fields.parse(message))
         return self.sign(sender, b"", content, self.clock())[1]
 
-    async def add(
-        self,
-        number: int,
-        sender: str,
-        recipients: list[str],
-        prefix: bytes,
-        content: mox_message.Content,
-        *,
-        smtputf8: bool,
-        decision: Decision,
-        account: str,
-    ) -> None:
-        """Queues a message of an account; returns when it is on disk.  Raises StoreError, OSError."""
-        unique = dict.fromkeys(recipients)
-        message = mox_queue.NewMessage(
-            number, sender, tuple(mox_queue.Recipient(address, domain_of(address)) for address in unique), content,
-            self.clock(), prefix=prefix, account=account, smtputf8=smtputf8, eightbit=True, record=decision.to_json(),
-        )  # fmt: skip
-        await self.queue.add(message)
-
     def _courier(self, due: mox_queue.Due) -> mox_queue.Courier:
         app, domain = self._app, due.domain
         if app.options.all_local or app.directory.serves(domain) or domain == app.config.static.hostname:

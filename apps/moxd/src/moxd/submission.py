@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import mox_dns
 import mox_message
+import mox_queue
 import mox_sasl
 from mox_message.compose import complete, date_text
 from mox_smtp import (
@@ -28,6 +29,7 @@ from mox_smtp import (
 )
 from mox_smtp.aio import Answer, Connection
 from moxd.decision import RANDOM_BITS, Decision, Step, id_text, new_id
+from moxd.outgoing import domain_of
 from moxd.spool import Spool
 
 if TYPE_CHECKING:
@@ -44,9 +46,8 @@ WRONG = Refusal(535, "wrong name or password", "5.7.8", "login failed")
 class Transaction:
     """One mail transaction."""
 
-    mail_from: mox_message.Path
-    smtputf8: bool
-    recipients: list[mox_message.Path] = field(default_factory=list)
+    mail_from: MailFrom
+    recipients: list[RcptTo] = field(default_factory=list)
     spool: Spool | None = None
     full: OSError | None = None
 
@@ -74,8 +75,8 @@ class Submission:
                 return self._outcome(self._exchange.step(data))
             case MailFrom():
                 return self._mail_from(event)
-            case RcptTo(path):
-                return self._rcpt_to(path)
+            case RcptTo():
+                return self._rcpt_to(event)
             case DataStart():
                 assert self._tx is not None
                 self._tx.spool = Spool(self._app.spool)
@@ -132,7 +133,7 @@ class Submission:
         address = event.path.address
         if address is not None and not self._may_send_as(address):
             return Refusal(550, f"{address} is not one of your addresses", "5.7.1", f"account {self._account}")
-        self._tx = Transaction(event.path, event.smtputf8)
+        self._tx = Transaction(event)
         return None
 
     def _may_send_as(self, address: mox_message.Address) -> bool:
@@ -141,12 +142,13 @@ class Submission:
             return False
         return self._app.directory.may_send_as(self._account, address.localpart, domain.ascii)
 
-    def _rcpt_to(self, path: mox_message.Path) -> Reply | None:
+    def _rcpt_to(self, event: RcptTo) -> Reply | None:
         assert self._tx is not None
-        if path.address is not None and self._nobody_here(path.address):
+        address = event.path.address
+        if address is not None and self._nobody_here(address):
             # No need to find that out from a bounce.
-            return Refusal(550, "no such address here", "5.1.1", f"{path} is nobody's")
-        self._tx.recipients.append(path)
+            return Refusal(550, "no such address here", "5.1.1", f"{address} is nobody's")
+        self._tx.recipients.append(event)
         return None
 
     def _nobody_here(self, address: mox_message.Address) -> bool:
@@ -189,7 +191,7 @@ class Submission:
         number = new_id(now, app.random.getrandbits(RANDOM_BITS))
         hostname = app.config.static.hostname
         added = complete(fields, message_id=f"{id_text(number)}@{hostname}", now=now)
-        protocol = ("UTF8SMTP" if tx.smtputf8 else "ESMTP") + ("S" if self._connection.tls else "") + "A"
+        protocol = ("UTF8SMTP" if tx.mail_from.smtputf8 else "ESMTP") + ("S" if self._connection.tls else "") + "A"
         # The client's address is nobody's business: the mail comes from here.
         received = f"Received: by {hostname} with {protocol} id {id_text(number)};\r\n\t{date_text(now)}\r\n".encode()
         signed_by, signature = app.outgoing.sign(sender, added, content, now)
@@ -207,12 +209,52 @@ class Submission:
         ]
         inputs = {
             "ip": str(self._connection.peer), "tls": self._connection.tls, "account": self._account,
-            "mail from": str(tx.mail_from), "recipients": [str(path) for path in tx.recipients], "size": content.size,
+            "mail from": str(tx.mail_from.path), "recipients": [str(one.path) for one in tx.recipients],
+            "asked": f"{tx.mail_from.options}{''.join(str(one.options) for one in tx.recipients)}".strip(),
+            "size": content.size,
         }  # fmt: skip
         decision = Decision(number, now, "submit", "queued", inputs, steps)
-        await app.outgoing.add(
-            number, str(tx.mail_from), [str(path) for path in tx.recipients], signature + received + added, content,
-            smtputf8=tx.smtputf8, decision=decision, account=self._account,
+        wish = tls_wish(tx.mail_from, fields)
+        await app.outgoing.queue.add(
+            self._queued(tx, number, now, signature + received + added, content, wish, decision)
         )  # fmt: skip
         log.info("submitted", extra={"id": id_text(number), "account": self._account, "recipients": len(tx.recipients)})
         return Reply(250, f"queued as {id_text(number)}", "2.0.0")
+
+    def _queued(
+        self, tx: Transaction, number: int, now: float, prefix: bytes, content: mox_message.Content,
+        wish: mox_queue.TlsWish, decision: Decision,
+    ) -> mox_queue.NewMessage:  # fmt: skip
+        """The message as the queue takes it, with all that was asked for beside its addresses."""
+        options = tx.mail_from.options
+        recipients = {str(one.path): _recipient(one) for one in tx.recipients}
+        return mox_queue.NewMessage(
+            number, str(tx.mail_from.path), tuple(recipients.values()), content, now, prefix=prefix,
+            account=self._account, smtputf8=options.smtputf8, eightbit=True, tls=wish,
+            ret=options.ret.value if options.ret is not None else "", envid=options.envid or "",
+            record=decision.to_json(), not_before=_release(tx.mail_from, now),
+        )  # fmt: skip
+
+
+def _recipient(event: RcptTo) -> mox_queue.Recipient:
+    address, options = str(event.path), event.options
+    notify = ",".join(sorted(one.value for one in options.notify))
+    original = options.original
+    orcpt = f"{original.kind};{original.address}" if original is not None else ""
+    return mox_queue.Recipient(address, domain_of(address), notify, orcpt)
+
+
+def _release(event: MailFrom, now: float) -> float:
+    """When it may go, in seconds since 1970 (RFC 4865)."""
+    if event.options.hold_for is not None:
+        return now + event.options.hold_for
+    return event.options.hold_until.timestamp() if event.options.hold_until is not None else 0.0
+
+
+def tls_wish(event: MailFrom, fields: mox_message.Fields) -> mox_queue.TlsWish:
+    """RFC 8689 2, 3 and 4.1: REQUIRETLS is stronger than the field."""
+    if event.options.require_tls:
+        return mox_queue.TlsWish.REQUIRE
+    asked = fields.text("tls-required")
+    optional = asked is not None and asked.strip().lower() == "no"
+    return mox_queue.TlsWish.OPTIONAL if optional else mox_queue.TlsWish.DEFAULT

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeAlias
 
 import mox_sasl
 from mox_queue.courier import Batch
 from mox_queue.idle import Idle, Open
+from mox_queue.message import Recipient, TlsWish
 from mox_queue.outcome import Attempt, Result, classified
-from mox_smtp import Reply
+from mox_smtp import MailOptions, Notify, OriginalRecipient, RcptOptions, Reply, Ret
 from mox_smtp.aio import ConnectError, connect
 from mox_smtp.client import ClientConfig, Delivered, Envelope, Timeouts, Trouble
 from mox_smtp.trust import Trust
@@ -59,10 +61,7 @@ class Caller:
                 break
         steps.append(_told(open_, told, delivered))
         self.idle.give(lane, open_)
-        return Delivered(
-            told, delivered.trouble, delivered.tls, delivered.extensions, delivered.tls_result, delivered.local,
-            delivered.uncertain, delivered.transcript,
-        )  # fmt: skip
+        return replace(delivered, replies=told)
 
     def close(self) -> None:
         """Hangs up on everybody."""
@@ -70,7 +69,22 @@ class Caller:
 
 
 def _envelope(batch: Batch, recipients: tuple[str, ...]) -> Envelope:
-    return Envelope(batch.sender, recipients, batch.smtputf8, batch.eightbit)
+    options = MailOptions(
+        ret=Ret(batch.ret) if batch.ret else None,
+        envid=batch.envid or None,
+        require_tls=batch.tls is TlsWish.REQUIRE,
+    )
+    asked = {one.address: _rcpt_options(one) for one in batch.to if one.notify or one.orcpt}
+    return Envelope(
+        batch.sender, recipients, batch.smtputf8, batch.eightbit, options=options, rcpt_options=asked
+    )  # fmt: skip
+
+
+def _rcpt_options(recipient: Recipient) -> RcptOptions:
+    kind, _, address = recipient.orcpt.partition(";")
+    original = OriginalRecipient(kind, address) if address else None
+    words = recipient.notify.split(",") if recipient.notify else ()
+    return RcptOptions(frozenset(map(Notify, words)), original)
 
 
 def _too_many(reply: Reply) -> bool:
@@ -90,9 +104,8 @@ def _told(open_: Open, told: dict[str, Reply], delivered: Delivered) -> dict[str
 
 def outcome(host: str, delivered: Delivered, steps: Steps) -> dict[str, Attempt]:
     """What became of each recipient."""
-    handed_on = "DSN" in delivered.extensions
     return {
-        recipient: classified(reply.code, reply.text, reply.enhanced, host, tuple(steps), handed_on=handed_on)
+        recipient: classified(reply.code, reply.text, reply.enhanced, host, tuple(steps), handed_on=delivered.dsn)
         for recipient, reply in delivered.replies.items()
     }
 

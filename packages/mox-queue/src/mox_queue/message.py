@@ -18,8 +18,8 @@ class TlsWish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Somebody a message is for.  `domain` is in A-form, or an address literal; `notify` and `orcpt` are the values of
-    the parameters of RCPT TO (RFC 3461 4.1, 4.2), "" where they were not given."""
+    """Somebody a message is for.  `domain` is in A-form, or an address literal; `notify` (RFC 3461 4.1) and
+    `orcpt` (4.2, decoded: `rfc822;a@b.example`) are as RCPT TO gave them, "" where it did not."""
 
     address: str
     domain: str
@@ -29,8 +29,8 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to be queued.  `prefix` goes in front of `content`; `ret` and `envid` as in MAIL FROM (RFC 3461 4.3,
-    4.4); `not_before` is seconds since 1970 (RFC 4865); `record` the application's own."""
+    """A message to be queued.  `prefix` goes in front of `content`; `ret` and `envid` (decoded) as in MAIL FROM (RFC
+    3461 4.3, 4.4); `not_before` is seconds since 1970 (RFC 4865); `record` the application's own."""
 
     id: int
     sender: str

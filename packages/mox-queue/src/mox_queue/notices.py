@@ -55,7 +55,7 @@ class Notices:
         text = self._text(action, chosen, schedule)
         statuses = tuple(self._status(action, *row, schedule, now) for row in chosen)
         notice = Notice(
-            self._hostname, first.sender, text, statuses, first.arrived, envelope_id=decoded_xtext(first.envid),
+            self._hostname, first.sender, text, statuses, first.arrived, envelope_id=first.envid,
             smtputf8=first.smtputf8,
         )  # fmt: skip
         data = compose(
@@ -72,12 +72,11 @@ class Notices:
     def _status(
         self, action: Action, due: Due, attempt: Attempt, settled: Settled, schedule: Schedule, now: float
     ) -> RecipientStatus:
-        kind, _, address = due.orcpt.partition(";")
         return RecipientStatus(
             final_recipient=due.address,
             action=action,
             status=enhanced(attempt.status, action),
-            original_recipient=f"{kind};{decoded_xtext(address)}" if address else "",
+            original_recipient=due.orcpt,
             remote_mta=attempt.remote,
             diagnostic=attempt.text,
             last_attempt=now,
@@ -113,15 +112,3 @@ def enhanced(status: str, action: Action) -> str:
     first = {"failed": "5", "delayed": "4"}.get(action, "2")
     _, _, rest = status.partition(".")
     return f"{first}.{rest or '0.0'}"
-
-
-def decoded_xtext(text: str) -> str:
-    """RFC 3461 4: `+` and two hexadecimal digits are an octet; anything else is left as it is."""
-    head, *rest = text.split("+")
-    out = head.encode("utf-8", "replace")
-    for piece in rest:
-        try:
-            out += bytes([int(piece[:2], 16)]) + piece[2:].encode("utf-8", "replace")
-        except ValueError:
-            out += b"+" + piece.encode("utf-8", "replace")
-    return out.decode("utf-8", "replace")

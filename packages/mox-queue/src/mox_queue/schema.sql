@@ -9,7 +9,7 @@ CREATE TABLE message (
     eightbit    INTEGER NOT NULL,
     tls         TEXT NOT NULL,               -- "", "require" (REQUIRETLS), "optional" (TLS-Required: No)
     ret         TEXT NOT NULL,               -- "", "FULL", "HDRS" (RFC 3461 4.3)
-    envid       TEXT NOT NULL,               -- xtext as it came (RFC 3461 4.4)
+    envid       TEXT NOT NULL,               -- decoded (RFC 3461 4.4)
     fromid      TEXT NOT NULL,               -- what tells this message's bounces apart, "" for nothing
     prefix      BLOB NOT NULL,
     data        BLOB,                        -- small content; larger content is the file <id>.eml
@@ -24,7 +24,7 @@ CREATE TABLE recipient (
     domain      TEXT NOT NULL,               -- A-form, or a literal
     base        TEXT NOT NULL,               -- the address as suppressions see it
     notify      TEXT NOT NULL,               -- "", "NEVER", or some of SUCCESS,FAILURE,DELAY (RFC 3461 4.1)
-    orcpt       TEXT NOT NULL,               -- type;xtext as it came (RFC 3461 4.2)
+    orcpt       TEXT NOT NULL,               -- type;address, decoded (RFC 3461 4.2)
     transport   TEXT NOT NULL DEFAULT '',    -- chosen by an administrator; "" lets the routes choose
     asked       TEXT NOT NULL DEFAULT '',    -- "fail": the runner gives up at once, with a notice
     state       TEXT NOT NULL DEFAULT 'waiting',  -- waiting, held, delivered, failed, dropped
