@@ -10,7 +10,7 @@ from typing import Any
 from mox_dns import Domain
 from mox_mtasts.policy import Mode, Policy
 
-# RFC 8460 4.3.2.3, for an MX host that the policy does not name.
+# RFC 8460 4.3.3, for an MX host that the policy does not name.
 NOT_NAMED = "validation-failure"
 
 
