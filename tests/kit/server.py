@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,13 +131,22 @@ def configure(
     )
     (folder / "moxd.toml").write_text(text)
     (folder / "domains.toml").write_text(_DOMAINS.format(domain=domain))
-    for account in ("you", "other"):
-        done = subprocess.run(
-            [sys.executable, "-m", "moxd", "account", "password", account, "--config", str(folder)],
-            input=PASSWORD + "\n", text=True, capture_output=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    set_passwords(folder / "data")
     return ports
+
+
+def set_passwords(data: Path) -> None:
+    """PASSWORD for both accounts, as `moxd account password` would set it."""
+    import mox_store
+    from moxd.login import make_credentials
+
+    store = mox_store.Store(data / "accounts", clock=time.time)
+    try:
+        for account in ("you", "other"):
+            with store.open(account).write() as tx:
+                tx.set_credential("password", make_credentials(PASSWORD, os.urandom(16)).to_text())
+    finally:
+        store.close()
 
 
 def dkim_record(folder: Path) -> str:

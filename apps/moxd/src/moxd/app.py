@@ -317,6 +317,15 @@ def make_resolver(config: Config) -> UdpResolver:
 # -- the program
 
 
+class DataError(Exception):
+    """An account's data cannot be opened: `folder`, and why."""
+
+    def __init__(self, folder: Path, cause: mox_store.StoreError) -> None:
+        super().__init__(f"{folder}: {cause}")
+        self.folder = folder
+        self.cause = cause
+
+
 def load_keys(config: Config) -> Mapping[Path, DkimKey]:
     """DKIM keys, read while they can still be read (as root).  Raises KeyFileError."""
     paths = {config.path(s.key) for domain in config.domains.domains.values() for s in domain.dkim.selectors.values()}
@@ -350,14 +359,17 @@ def run_worker(
 
 
 def prepare(config: Config) -> None:
-    """Makes the data folders and opens every account once, so that trouble shows now.  Raises OSError, StoreError."""
+    """Makes the data folders and opens every account once, so that trouble shows now.  Raises OSError, DataError."""
     data = config.data
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     spool.prepare(data / "spool")
     store = mox_store.Store(data / "accounts", clock=time.time)
     try:
         for name in config.domains.accounts:
-            store.open(name)
+            try:
+                store.open(name)
+            except mox_store.StoreError as error:
+                raise DataError(data / "accounts" / name, error) from error
     finally:
         store.close()
     for leftover in (data / "run").glob("*.sock"):

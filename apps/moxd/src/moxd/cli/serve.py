@@ -21,6 +21,9 @@ class StartError(Exception):
     """The server cannot start; the message is one sentence that says why and what to do."""
 
 
+# With less free than this, what fails fails for want of room.
+LITTLE_ROOM = 1024 * 1024
+
 EXPECTED: tuple[type[Exception], ...] = (ConfigError, BindError, PrivilegeError, StartError)
 _STATUS = {ConfigError: 78, BindError: 69, PrivilegeError: 77, StartError: 74}
 
@@ -33,7 +36,8 @@ def status_of(error: Exception) -> int:
 def disk_sentence(error: Exception, folder: Path) -> str:
     """One sentence for a data folder that cannot be used: what OSError, sqlite3.Error or StoreError mean."""
     number = getattr(error, "errno", None)
-    if number == errno.ENOSPC or "full" in str(error):
+    # What SQLite keeps beside a database is memory mapped: without room for it the word is "disk I/O error".
+    if number == errno.ENOSPC or "full" in str(error) or ("I/O" in str(error) and _room(folder) < LITTLE_ROOM):
         return f"the disk of {folder} is full; free some space and start again"
     if number in (errno.EACCES, errno.EPERM) or "readonly" in str(error):
         return f"no permission to write in {folder}; give it to the user that moxd runs as"
@@ -41,7 +45,28 @@ def disk_sentence(error: Exception, folder: Path) -> str:
         return f"{folder} is on a file system mounted read-only; choose another folder"
     if number == errno.ENOTDIR or number == errno.EEXIST:
         return f"{folder} or a part of its path is not a folder; choose another one"
+    if "not a database" in str(error) or "malformed" in str(error):
+        return f"the database in {folder} is damaged ({error}); restore it from a backup"
     return f"{folder} cannot be used: {error}"
+
+
+def _room(folder: Path) -> int:
+    """Octets that are free where `folder` is, or would be."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    stats = os.statvfs(folder)
+    return stats.f_bavail * stats.f_frsize
+
+
+def _start_error(error: Exception, folder: Path) -> StartError:
+    """What goes wrong with the data, as one sentence."""
+    import mox_store
+    from moxd.app import DataError
+
+    if isinstance(error, DataError):
+        folder, error = error.folder, error.cause
+    cause = error.__cause__ if isinstance(error, mox_store.StoreError) else error
+    return StartError(disk_sentence(cause, folder) if isinstance(cause, OSError | sqlite3.Error) else str(error))
 
 
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
@@ -83,7 +108,7 @@ def _serve(options: argparse.Namespace) -> int:
     """Runs the mail server in the foreground: binds its ports, drops to the configured user, serves until SIGTERM.
     SIGHUP reads domains.toml again."""
     import mox_store
-    from moxd.app import serve
+    from moxd.app import DataError, serve
     from moxd.config import read_config
     from moxd.tls.contexts import CertificateError
     from moxd.tls.dkim_keys import KeyFileError
@@ -93,13 +118,8 @@ def _serve(options: argparse.Namespace) -> int:
         return serve(config)
     except (CertificateError, KeyFileError) as error:
         raise StartError(str(error)) from None
-    except mox_store.StoreError as error:
-        cause = error.__cause__
-        raise StartError(
-            disk_sentence(cause, config.data) if isinstance(cause, OSError | sqlite3.Error) else str(error)
-        ) from error
-    except (OSError, sqlite3.OperationalError) as error:
-        raise StartError(disk_sentence(error, config.data)) from error
+    except (DataError, mox_store.StoreError, OSError, sqlite3.OperationalError) as error:
+        raise _start_error(error, config.data) from error
 
 
 def _localserve(options: argparse.Namespace) -> int:
@@ -108,14 +128,12 @@ def _localserve(options: argparse.Namespace) -> int:
     mailfrom or rcptto in front."""
     import mox_store
     from moxd import localserve
+    from moxd.app import DataError
 
     folder: Path = options.data or localserve.default_data()
     try:
         return localserve.run(folder, options.ports_from, options.workers, options.log_level)
-    except mox_store.StoreError as error:
-        cause = error.__cause__
-        raise StartError(
-            disk_sentence(cause, folder) if isinstance(cause, OSError | sqlite3.Error) else str(error)
-        ) from error
-    except (OSError, sqlite3.OperationalError) as error:
-        raise StartError(disk_sentence(error, folder)) from error
+    except BindError as error:
+        raise BindError(f"{error}; --ports-from N takes other ports") from None
+    except (DataError, mox_store.StoreError, OSError, sqlite3.OperationalError) as error:
+        raise _start_error(error, folder) from error
