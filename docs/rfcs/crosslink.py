@@ -31,9 +31,7 @@ WORDS = ("yes", "partly", "planned", "no")
 DONE = ("yes", "partly")
 
 _SECTION = r"(?:[A-Z]|\d{1,3})(?:\.\d{1,3})*\b(?!\.?\d)"
-_MENTION = re.compile(
-    rf"\bRFC (?P<number>\d{{3,5}})(?: (?P<sections>{_SECTION}(?:(?:,? and|,| to|;) {_SECTION})*))?"
-)
+_MENTION = re.compile(rf"\bRFC (?P<number>\d{{3,5}})(?: (?P<sections>{_SECTION}(?:(?:,? and|,| to|;) {_SECTION})*))?")
 _LISTED = re.compile(rf"(?P<joint> to)? ?(?P<section>{_SECTION})")
 _KEY = re.compile(r"rfc(\d{3,5})\Z")
 _SECTION_KEY = re.compile(rf"{_SECTION}\Z")

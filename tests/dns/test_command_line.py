@@ -44,7 +44,7 @@ COMMANDS = {
     "iprev 192.0.2.7": (1, "iprev=permerror"),
     "dnsbl 192.0.2.9 bl.example": (1, "go away"),
     "dnsbl 192.0.2.8 bl.example": (0, "not listed"),
-    "dnsbl health bl.example": (0, "bl.example works"),
+    "dnsbl health bl.example": (0, "bl.example: it lists 127.0.0.2 and not 127.0.0.1"),
     "dnsbl health none.example": (1, "does not list"),
 }
 
@@ -56,6 +56,8 @@ def test_commands(command: str, wanted: tuple[int, str], zone: str, capsys: pyte
     assert text in capsys.readouterr().out
     assert main([*command.split(), "--zone", zone, "--json"]) == code
     assert isinstance(json.loads(capsys.readouterr().out), dict)
+    assert main([*command.split(), "--zone", zone, "--explain"]) == code
+    assert len(capsys.readouterr().out.splitlines()) >= 1
 
 
 def test_domain(capsys: pytest.CaptureFixture[str]) -> None:

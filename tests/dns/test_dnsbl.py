@@ -38,25 +38,35 @@ def test_verdicts(case: tuple[dict[str, object], DnsblStatus, str]) -> None:
 
 
 def test_names() -> None:
+    """RFC 5782 2.1 and 2.4."""
     zone = Domain("bl.example")
     assert dnsbl.name_for(ip_address("192.0.2.9"), zone) == AT
     assert dnsbl.name_for(ip_address("::ffff:192.0.2.9"), zone) == AT
     assert dnsbl.name_for(ip_address("2001:db8::1"), zone) == "1." + "0." * 23 + "8.b.d.0.1.0.0.2.bl.example"
 
 
-HEALTH: dict[str, tuple[dict[str, object], str]] = {
-    "as it should be": ({"2.0.0.127.bl.example A": ["127.0.0.2"]}, ""),
-    "lists nothing": ({}, "does not list"),
+HEALTH: dict[str, tuple[dict[str, object], str, str]] = {
+    "as it should be": ({"2.0.0.127.bl.example A": ["127.0.0.2"]}, "good", "it lists 127.0.0.2"),
+    "lists nothing": ({}, "bad", "does not list"),
     "lists everything": (
         {"2.0.0.127.bl.example A": ["127.0.0.2"], "1.0.0.127.bl.example A": ["127.0.0.2"]},
+        "bad",
         "lists 127.0.0.1",
     ),
-    "refuses": ({"2.0.0.127.bl.example A": ["127.255.255.254"]}, "does not list"),
-    "silent": ({"2.0.0.127.bl.example": "TIMEOUT"}, "does not answer"),
+    "refuses": ({"2.0.0.127.bl.example A": ["127.255.255.254"]}, "bad", "refuses"),
+    "answers nonsense": ({"2.0.0.127.bl.example A": ["203.0.113.1"]}, "bad", "does not list"),
+    "silent": ({"2.0.0.127.bl.example": "TIMEOUT"}, "temperror", "does not answer"),
 }
 
 
-@pytest.mark.parametrize("records, trouble", HEALTH.values(), ids=HEALTH.keys())
-def test_health(records: dict[str, object], trouble: str) -> None:
-    found = run_blocking(dnsbl.plan_health(Domain("bl.example")), Zone(records)).value  # type: ignore[arg-type]
-    assert (trouble in found) if trouble else found == ""
+@pytest.mark.parametrize("records, status, reason", HEALTH.values(), ids=HEALTH.keys())
+def test_health(records: dict[str, object], status: str, reason: str) -> None:
+    """RFC 5782 5."""
+    zone = Zone(records)  # type: ignore[arg-type]
+    found = dnsbl.health_sync("bl.example", zone)
+    assert found.status == status
+    assert reason in found.reason
+    assert found == asyncio.run(dnsbl.health(Domain("bl.example"), zone))
+    assert found == run_blocking(dnsbl.plan_health(Domain("bl.example")), zone).value
+    assert json.loads(json.dumps(found.to_dict()))["status"] == status
+    assert len(found.explain().splitlines()) == 3

@@ -59,7 +59,7 @@ BAD = {
     "no such A-label": "xn--a.example",
     "an A-label of ASCII": "xn--abc-.example",
     "a symbol": "☃.example",
-    "right to left beside a digit first, RFC 5893": "0a.א",
+    "right to left beside a digit first, RFC 5893 2": "0a.א",
 }
 
 
@@ -72,6 +72,15 @@ def test_bad(text: str) -> None:
     assert 0 <= error.at <= len(text)
     assert error.why
     assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize(
+    "text, at", [("a..b", 2), ("À.\0", 2), ("ä。-b.c", 2), ("a.xn--0.b", 2), ("ok.b c", 3), ("é" * 300, 253), ("", 0)]
+)
+def test_the_place_is_in_the_text_as_written(text: str, at: int) -> None:
+    with pytest.raises(DomainSyntaxError) as caught:
+        Domain.parse(text)
+    assert caught.value.at == at
 
 
 def test_the_parts() -> None:
@@ -95,6 +104,7 @@ LITERALS = {"[192.0.2.1]": IPv4Address("192.0.2.1"), "[IPv6:2001:db8::1]": IPv6A
 
 @pytest.mark.parametrize("text, address", LITERALS.items())
 def test_literals(text: str, address: object) -> None:
+    """RFC 5321 4.1.3."""
     literal = IpLiteral.parse(text)
     assert literal.address == address
     assert str(literal) == text
@@ -163,6 +173,7 @@ def _judged(source: str, wanted: str, errors: set[str]) -> str:
 
 
 def test_unicode_cases() -> None:
+    """RFC 5891 5, with the mapping of UTS 46."""
     counts = Counter(_judged(*case) for case in idna_cases())
     assert [what for what in counts if what.startswith("WRONG")] == []
     assert counts["ok"] > 6000

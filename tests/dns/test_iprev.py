@@ -43,6 +43,7 @@ CASES: dict[str, tuple[dict[str, object], IprevStatus, str]] = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_verdicts(case: tuple[dict[str, object], IprevStatus, str]) -> None:
+    """RFC 8601 2.7.3 and 3."""
     records, status, name = case
     zone = Zone(records)  # type: ignore[arg-type]
     result = iprev.check_sync("192.0.2.9", zone)

@@ -44,6 +44,7 @@ ZONE = {
 
 
 def test_the_questions_of_mail() -> None:
+    """TLSA: RFC 6698 2.1."""
     zone = Zone(ZONE)
 
     def asked(lookup: Lookup[Answer]) -> tuple[Any, ...]:

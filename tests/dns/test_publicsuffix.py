@@ -15,6 +15,7 @@ from mox_dns.publicsuffix import SuffixList, organizational, suffix
 
 
 def test_the_packaged_list() -> None:
+    """RFC 7489 3.2."""
     assert organizational(Domain("a.b.example.co.uk")) == Domain("example.co.uk")
     assert suffix(Domain("a.b.example.co.uk")) == Domain("co.uk")
     assert organizational(Domain("co.uk")) is None

@@ -197,6 +197,7 @@ def truncated(query: bytes) -> list[bytes]:
 
 
 def test_truncated_goes_to_tcp(asked: Callable[..., Answer]) -> None:
+    """RFC 1035 4.2.2."""
     with Server(truncated, lambda query: [reply(query, '"whole"')]).running() as address:
         assert asked([address]).records == (b"whole",)
 
@@ -348,6 +349,7 @@ def test_answers_are_kept_as_long_as_they_say() -> None:
 
 
 def test_failures_are_kept_for_a_moment(asked: Callable[..., Answer]) -> None:
+    """RFC 9520 3.2."""
     server = Server(lambda query: [reply(query, rcode=2)])
     with server.running() as address:
         resolver = BlockingUdpResolver([address], trust_ad=False)

@@ -74,6 +74,7 @@ def rr(data: bytes, *, type: int = 16, owner: bytes = b"\xc0\x0c", klass: int = 
 
 
 def test_queries_are_what_others_read() -> None:
+    """RFC 1035 4.1.1, RFC 6891 6.1.2 and RFC 9715."""
     asked = wire.asked(Question("Mail.Example", "MX"))
     assert asked is not None
     theirs = dns.message.from_wire(wire.query(9, asked.wire, ask_ad=True))
@@ -140,6 +141,7 @@ NEGATIVE = {
 @pytest.mark.parametrize("rcode, status", [(0, Status.NODATA), (3, Status.NXDOMAIN)])
 @pytest.mark.parametrize("authority, ttl", NEGATIVE.values(), ids=NEGATIVE.keys())
 def test_negative_ttl_rfc2308(authority: str, ttl: int, rcode: int, status: Status) -> None:
+    """RFC 2308 5."""
     answer = answered(message(authority=(authority,), rcode=rcode).to_wire())
     assert (answer.status, answer.ttl) == (status, ttl)
 
@@ -151,6 +153,7 @@ def test_a_referral_says_nothing() -> None:
 
 
 def test_ad_only_when_trusted() -> None:
+    """RFC 6840 5.7."""
     made = message('a.example 60 TXT "x"')
     assert not answered(made.to_wire()).authentic
     made.flags |= dns.flags.AD
@@ -163,6 +166,7 @@ EXTENDED = {"DNSSEC bogus": (6, Status.BOGUS), "expired": (7, Status.BOGUS), "un
 
 @pytest.mark.parametrize("code, status", EXTENDED.values(), ids=EXTENDED.keys())
 def test_extended_errors(code: int, status: Status) -> None:
+    """RFC 8914 4."""
     made = message(rcode=2)
     made.use_edns(0, options=[dns.edns.EDEOption(dns.edns.EDECode(code), "why\x07 not")])
     answer = answered(made.to_wire())
@@ -185,6 +189,7 @@ ASTRAY = {
 
 @pytest.mark.parametrize("body", ASTRAY.values(), ids=ASTRAY.keys())
 def test_bytes_that_lead_astray(body: bytes) -> None:
+    """RFC 1035 4.1.4."""
     assert answered(raw(body)).status is Status.MALFORMED
 
 
@@ -207,6 +212,7 @@ def test_data_of_the_wrong_shape(type: int, data: bytes) -> None:
 
 
 def test_a_name_of_many_pointers_is_refused() -> None:
+    """RFC 1035 4.1.4."""
     # Each pointer leads to the one before it: legal one by one, and a thousand steps for one name together.
     pointers = b"".join(struct.pack("!H", 0xC000 | (27 + 11 + 2 * n - (2 if n else 26))) for n in range(200))
     filler = rr(pointers)
@@ -216,6 +222,7 @@ def test_a_name_of_many_pointers_is_refused() -> None:
 
 
 def test_a_name_too_long_is_refused() -> None:
+    """RFC 1035 2.3.4."""
     label = b"\x3f" + b"a" * 63
     assert answered(raw(rr(b"\1x", owner=label * 4 + b"\0"))).status is Status.MALFORMED
 
@@ -226,6 +233,7 @@ def test_octets_that_do_not_stand_for_themselves() -> None:
 
 
 def test_the_null_mx() -> None:
+    """RFC 1035 3.3.9 and RFC 7505."""
     assert answered(message("a.example 60 MX 0 .", type="MX").to_wire(), type="MX").records == (Mx(0, "."),)
 
 

@@ -3,7 +3,7 @@
     domain.py        Domain (A- and U-form, UTS 46), IpLiteral
     lookup.py        Question, Answer, Lookup; run, run_blocking, run_together; txt, mx, addresses, ptr, tlsa
     resolver.py      the Resolver protocol; UdpResolver on asyncio, BlockingUdpResolver; dnspython's as they are
-    zone.py          answers from a small table, for tests and for --zone FILE
+    zone.py          answers from a small table or a zone file (zonefile.py), for tests and for --zone FILE
     scanner.py       the cursor under record parsers, and errors that point at the place
     taglist.py       "k=v; k=v", as DKIM and others write their records
     iprev.py         does the name of an address lead back to it
@@ -127,11 +127,16 @@ _LATER = {
 }
 
 
+_ROOMS = frozenset({"dnsbl", "iprev", "publicsuffix", "resolver", "taglist", "zone"})
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _ROOMS:
+        return import_module(f"mox_dns.{name}")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     room = import_module(f"mox_dns.{_LATER[name]}")
     return globals().setdefault(name, getattr(room, "plan_check" if name == "plan_iprev" else name))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
@@ -18,7 +19,16 @@ from mox_dns.resolver import BlockingResolver, BlockingUdpResolver
 from mox_dns.zone import Zone
 
 GOOD, BAD, USAGE, LATER = 0, 1, 2, 75
-_CODES = {"pass": GOOD, "clear": GOOD, "fail": BAD, "permerror": BAD, "listed": BAD, "temperror": LATER}
+_CODES = {
+    "pass": GOOD,
+    "good": GOOD,
+    "bad": BAD,
+    "clear": GOOD,
+    "fail": BAD,
+    "permerror": BAD,
+    "listed": BAD,
+    "temperror": LATER,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
+    except BrokenPipeError:
+        # Whoever read us has seen enough; the interpreter must not complain when it closes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return GOOD
     except (ValueError, OSError) as error:
         print(f"python -m mox_dns: {error}", file=sys.stderr)
         return USAGE
@@ -38,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
     asking = argparse.ArgumentParser(add_help=False)
     asking.add_argument("--json", action="store_true", help="write JSON")
+    asking.add_argument("--explain", action="store_true", help="tell every question and what DNS said")
     asking.add_argument("--zone", metavar="FILE", help="answer from a file of records instead of DNS")
     asking.add_argument("--server", metavar="ADDRESS", action="append", help="ask this server; may be repeated")
     asking.add_argument("--trust-ad", action="store_true", help="believe the servers about DNSSEC")
@@ -73,7 +88,9 @@ def _resolver(options: argparse.Namespace) -> BlockingResolver:
 
 
 def _tell(options: argparse.Namespace, facts: dict[str, Any], text: str) -> None:
-    print(json.dumps(facts, indent=1) if options.json else text)
+    # What DNS said is foreign; a terminal must not obey it.
+    lines = ["".join(char if char.isprintable() else "?" for char in line) for line in text.split("\n")]
+    print(json.dumps(facts, indent=1) if options.json else "\n".join(lines))
 
 
 def _lookup(options: argparse.Namespace) -> int:
@@ -92,7 +109,11 @@ def _lookup(options: argparse.Namespace) -> int:
         "canonical": answer.canonical,
         "detail": answer.detail,
     }
-    _tell(options, facts, "\n".join(records) if answer.found else f"{answer.status} {answer.detail}".strip())
+    short = "\n".join(records) if answer.found else f"{answer.status} {answer.detail}".strip()
+    at = f"at {answer.canonical}, " if answer.canonical not in ("", answer.question.name) else ""
+    vouched = "vouched for by DNSSEC" if answer.authentic else "not vouched for by DNSSEC"
+    lines = [f"{answer.question}: {answer.status}, {at}good for {answer.ttl} seconds, {vouched}", *records]
+    _tell(options, facts, "\n".join(lines) if options.explain else short)
     return _code(answer)
 
 
@@ -110,17 +131,19 @@ def _shown(record: object) -> str:
 
 def _iprev(options: argparse.Namespace) -> int:
     result = iprev.check_sync(options.ip, _resolver(options))
-    _tell(options, result.to_dict(), result.explain())
+    _tell(options, result.to_dict(), result.explain() if options.explain else f"iprev={result.status}: {result.reason}")
     return _CODES[result.status]
 
 
 def _dnsbl(options: argparse.Namespace) -> int:
     if options.ip == "health":
-        trouble = run_blocking(dnsbl.plan_health(Domain.parse(options.list)), _resolver(options)).value
-        _tell(options, {"zone": options.list, "trouble": trouble}, trouble or f"{options.list} works")
-        return BAD if trouble else GOOD
+        health = dnsbl.health_sync(options.list, _resolver(options))
+        _tell(options, health.to_dict(), health.explain() if options.explain else f"{health.zone}: {health.reason}")
+        return _CODES[health.status]
     result = dnsbl.check_sync(options.ip, options.list, _resolver(options))
-    _tell(options, result.to_dict(), result.explain() + (f"\n  {result.explanation}" if result.explanation else ""))
+    said = f"\n  the list says: {result.explanation}" if result.explanation else ""
+    short = f"{result.zone}: {result.status}: {result.reason}"
+    _tell(options, result.to_dict(), (result.explain() if options.explain else short) + said)
     return _CODES[result.status]
 
 

@@ -87,17 +87,68 @@ def plan_check(ip: IpAddress, zone: Domain) -> Lookup[DnsblResult]:
     return DnsblResult(DnsblStatus.LISTED, ip, zone.ascii, reason, codes, said[:MAX_EXPLANATION], trace)
 
 
-def plan_health(zone: Domain) -> Lookup[str]:
-    """Does the list work?  RFC 5782 5: 127.0.0.2 is on every list, 127.0.0.1 on none.  "" if so, else what is wrong."""
+class HealthStatus(StrEnum):
+    """Can a list be relied on?"""
+
+    GOOD = "good"
+    BAD = "bad"  # it lists nothing or everything, or refuses to answer us
+    TEMPERROR = "temperror"
+
+
+@dataclass(frozen=True, slots=True)
+class DnsblHealth:
+    """What the test entries of a list say about it."""
+
+    status: HealthStatus
+    zone: str
+    reason: str
+    trace: tuple[Step, ...] = ()
+
+    def explain(self) -> str:
+        """The verdict and every question, a line each."""
+        return "\n".join([f"{self.zone}: {self.status}: {self.reason}", *[f"  {step}" for step in self.trace]])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "status": self.status.value,
+            "zone": self.zone,
+            "reason": self.reason,
+            "trace": [str(step) for step in self.trace],
+        }
+
+
+def plan_health(zone: Domain) -> Lookup[DnsblHealth]:
+    """Does the list work?  RFC 5782 5: 127.0.0.2 is on every list, 127.0.0.1 on none.
+
+    A list that is gone lists nothing, one whose domain was sold often everything."""
     must, must_not = IPv4Address("127.0.0.2"), IPv4Address("127.0.0.1")
-    listed, unlisted = yield (Question(name_for(must, zone), "A"), Question(name_for(must_not, zone), "A"))
+    questions = (Question(name_for(must, zone), "A"), Question(name_for(must_not, zone), "A"))
+    listed, unlisted = yield questions
+    trace = tuple(map(Step, questions, (listed, unlisted)))
+
+    def said(status: HealthStatus, why: str) -> DnsblHealth:
+        return DnsblHealth(status, zone.ascii, why, trace)
+
     if listed.failed or unlisted.failed:
-        return f"{zone} does not answer"
-    if not any(code in LOOPBACK and code not in REFUSALS for code in listed.records):
-        return f"{zone} does not list {must}, as every list must"
+        return said(HealthStatus.TEMPERROR, "it does not answer")
+    if any(code in REFUSALS for code in listed.records):
+        return said(HealthStatus.BAD, f"it refuses to answer this resolver: {', '.join(map(str, listed.records))}")
+    if not any(code in LOOPBACK for code in listed.records):
+        return said(HealthStatus.BAD, f"it does not list {must}, as every list must")
     if unlisted.found:
-        return f"{zone} lists {must_not}, as no list may"
-    return ""
+        return said(HealthStatus.BAD, f"it lists {must_not}, as no list may")
+    return said(HealthStatus.GOOD, f"it lists {must} and not {must_not}")
+
+
+def health(zone: Domain | str, resolver: AnyResolver | None = None) -> Coroutine[Any, Any, DnsblHealth]:
+    """Does the list work?  `resolver` None: as /etc/resolv.conf says.  Raises DomainSyntaxError for no name."""
+    return value(plan_health(_domain(zone)), resolver)
+
+
+def health_sync(zone: Domain | str, resolver: AnyBlockingResolver | None = None) -> DnsblHealth:
+    """As `health`, blocking."""
+    return value_blocking(plan_health(_domain(zone)), resolver)
 
 
 def check(

@@ -13,6 +13,7 @@ MAX_NAME = 253
 MAX_LABEL = 63
 
 # Lower-case letters, digits, hyphen; and the underscore of service names, which mail has many of.
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _PLAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 
 
@@ -48,20 +49,21 @@ class Domain:
 
     @classmethod
     def parse(cls, text: str) -> Domain:
-        """`text` in U- or A-form (UTS 46, non-transitional); a final dot is allowed.  Raises DomainSyntaxError."""
+        """`text` in U- or A-form; a final dot is allowed.  Raises DomainSyntaxError.
+
+        As a lookup has it: RFC 5891 5, mapped by UTS 46 (non-transitional).  Hyphens third and fourth may stand in an
+        ASCII label, because hosts have them, and not in a U-label (RFC 5891 4.2.3.1)."""
         name = text.lower() if text.isascii() else _to_ascii(text)
         name = name.removesuffix(".")
         if not name:
             raise DomainSyntaxError(text, 0, "empty")
         if len(name) > MAX_NAME:
-            raise DomainSyntaxError(text, MAX_NAME, f"longer than {MAX_NAME} characters")
-        at = 0
-        for label in name.split("."):
+            raise DomainSyntaxError(text, min(MAX_NAME, len(text)), f"longer than {MAX_NAME} characters")
+        for number, label in enumerate(name.split(".")):
             if not _PLAIN.match(label):
-                raise DomainSyntaxError(text, at, _why(label))
+                raise DomainSyntaxError(text, _place(text, number), _why(label))
             if label.startswith("xn--"):
-                _check_a_label(text, at, label)
-            at += len(label) + 1
+                _check_a_label(text, number, label)
         if "xn--" in name:
             _check_bidi(text, name)
         return cls(name)
@@ -95,6 +97,12 @@ class Domain:
         return self.ascii
 
 
+def _place(text: str, number: int) -> int:
+    """Where a label begins in the text as it was written, with any of the dots of UTS 46."""
+    dots = [found.start() for found in _DOTS.finditer(text)]
+    return 0 if not number else dots[min(number, len(dots)) - 1] + 1 if dots else 0
+
+
 def _why(label: str) -> str:
     if not label:
         return "an empty label"
@@ -105,13 +113,13 @@ def _why(label: str) -> str:
     return "a character that no host name has"
 
 
-def _check_a_label(text: str, at: int, label: str) -> None:
+def _check_a_label(text: str, number: int, label: str) -> None:
     import idna
 
     try:
         idna.ulabel(label)
     except (idna.IDNAError, UnicodeError) as error:
-        raise DomainSyntaxError(text, at, str(error)) from None
+        raise DomainSyntaxError(text, _place(text, number), str(error)) from None
 
 
 def _check_bidi(text: str, name: str) -> None:

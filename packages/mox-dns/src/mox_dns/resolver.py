@@ -467,6 +467,7 @@ class UdpResolver(_Common):
             self._settle(flight, outcome)
 
     async def _exchange_tcp(self, flight: Flight) -> bytes:
+        # RFC 1035 4.2.2: two octets of length before a message.
         server = self.servers[flight.server]
         flight.id = int.from_bytes(os.urandom(2), "big")
         packet = self._packed(flight)

@@ -20,7 +20,7 @@ EDNS_PAYLOAD = 1232
 MAX_MESSAGE = 65535
 # RFC 1035 2.3.4: octets of a name on the wire, the final zero included.
 MAX_NAME_OCTETS = 255
-# Compression pointers followed for one name; real servers need a handful.
+# Compression pointers (RFC 1035 4.1.4) followed for one name; real servers need a handful.
 MAX_POINTERS = 32
 # Records looked at in one message: a hostile answer of 64 KB could hold thousands.
 MAX_RECORDS = 1000

@@ -7,19 +7,14 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from mox_dns.lookup import Answer, Mx, Question, Status, Tlsa
+from mox_dns.zonefile import ZoneSyntaxError, entries
+
+__all__ = ["FAILURES", "MAX_CNAMES", "Zone", "ZoneSyntaxError"]
 
 MAX_CNAMES = 16
 
 # A value that stands for a failure instead of records.
 FAILURES = {"TIMEOUT": Status.TIMEOUT, "SERVFAIL": Status.SERVFAIL, "BOGUS": Status.BOGUS}
-
-
-class ZoneSyntaxError(ValueError):
-    """A line of a zone text makes no sense: `.line` (from 1), `.why`."""
-
-    def __init__(self, line: int, why: str) -> None:
-        self.line, self.why = line, why
-        super().__init__(f"line {line}: {why}")
 
 
 def _fold(name: str) -> str:
@@ -59,6 +54,8 @@ class Zone:
         self._given: dict[tuple[str, str], Answer] = {}
         self._records: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._failures: dict[tuple[str, str], Status] = {}
+        self._wild: set[str] = set()
+        self._ttls: dict[tuple[str, str], int] = {}
         self._names: set[str] = set()
         for key, values in (records or {}).items():
             self.add(key, values)
@@ -73,18 +70,22 @@ class Zone:
         self._authentic = authentic
         self._given.clear()
 
-    def add(self, key: str, values: Iterable[Any] | str) -> None:
+    def add(self, key: str, values: Iterable[Any] | str, *, ttl: int | None = None) -> None:
         """Adds records ("name TYPE": values), or a failure ("name" or "name TYPE": "TIMEOUT")."""
         self._given.clear()
         name, _, type = key.partition(" ")
         name = _fold(name)
         at = name, type.upper()
+        if name.startswith("*."):
+            self._wild.add(name)
         if isinstance(values, Status) or (isinstance(values, str) and values in FAILURES):
             self._failures[at] = values if isinstance(values, Status) else FAILURES[values]
             return
         single = isinstance(values, str | bytes)
         made = tuple(_record(at[1], value) for value in ([values] if single else values))
         self._records[at] = self._records.get(at, ()) + made
+        if ttl is not None:
+            self._ttls[at] = min(ttl, self._ttls.get(at, ttl))
         # RFC 8020: a name above an existing one exists, though it may have no record.
         while name and name not in self._names:
             self._names.add(name)
@@ -102,71 +103,44 @@ class Zone:
 
     def _answer(self, question: Question) -> Answer:
         name = _fold(question.name)
+        ttl = 0x7FFFFFFF
         for _ in range(MAX_CNAMES):
-            if records := self._records.get((name, question.type)):
-                return Answer(question, Status.OK, records, self.authentic, self.ttl, name)
-            failure = self._failures.get((name, question.type)) or self._failures.get((name, ""))
+            at = self._source(name)
+            if records := self._records.get((at, question.type)):
+                ttl = min(ttl, self._ttls.get((at, question.type), self.ttl))
+                return Answer(question, Status.OK, records, self.authentic, ttl, name)
+            failure = self._failures.get((at, question.type)) or self._failures.get((at, ""))
             if failure is not None:
                 return Answer(question, failure, canonical=name)
-            target = self._records.get((name, "CNAME"))
+            target = self._records.get((at, "CNAME"))
             if not target or question.type == "CNAME":
-                status = Status.NODATA if name in self._names else Status.NXDOMAIN
-                return Answer(question, status, (), self.authentic, self.ttl, name)
+                status = Status.NODATA if at in self._names else Status.NXDOMAIN
+                return Answer(question, status, (), self.authentic, min(ttl, self.ttl), name)
+            ttl = min(ttl, self._ttls.get((at, "CNAME"), self.ttl))
             name = target[0]
         return Answer(question, Status.SERVFAIL, canonical=name, detail="a loop of CNAMEs")
 
+    def _source(self, name: str) -> str:
+        """The name whose records count: itself, or the wildcard of the closest name that exists (RFC 4592 3.3.1)."""
+        if not self._wild or name in self._names:
+            return name
+        above = name
+        while above:
+            _, _, above = above.partition(".")
+            if f"*.{above}" in self._wild:
+                return f"*.{above}"
+            if above in self._names:
+                break
+        return name
+
     @classmethod
     def parse(cls, text: str, *, authentic: bool = False) -> Zone:
-        """A zone from lines `name [ttl] [IN] TYPE value`; `;` begins a comment; TXT values may stand in quotes.
-
-        Raises ZoneSyntaxError."""
+        """A zone from the text of a zone file, as zonefile.py describes it.  Raises ZoneSyntaxError."""
         zone = cls(authentic=authentic)
-        for number, line in enumerate(text.splitlines(), 1):
-            words = _words(number, line)
-            if not words:
-                continue
-            name, rest = words[0], words[1:]
-            while rest and (rest[0].isdigit() or rest[0].upper() == "IN"):
-                rest = rest[1:]
-            if len(rest) == 1 and rest[0].upper() in FAILURES:
-                zone.add(name, rest[0].upper())
-                continue
-            if len(rest) < 2:
-                raise ZoneSyntaxError(number, "write: name TYPE value")
-            type, values = rest[0].upper(), rest[1:]
+        for entry in entries(text):
+            key = f"{entry.name} {entry.type}" if entry.type else entry.name
             try:
-                if len(values) == 1 and values[0] in FAILURES:
-                    zone.add(f"{name} {type}", values[0])
-                else:
-                    zone.add(f"{name} {type}", ["".join(values) if type == "TXT" else " ".join(values)])
+                zone.add(key, str(entry.value) if entry.failure else [entry.value], ttl=entry.ttl)
             except ValueError as error:
-                raise ZoneSyntaxError(number, str(error)) from None
+                raise ZoneSyntaxError(entry.line, str(error)) from None
         return zone
-
-
-def _words(number: int, line: str) -> list[str]:
-    """The words of a line; quoted strings are one word, with backslash escapes undone."""
-    words: list[str] = []
-    at, end = 0, len(line)
-    while at < end:
-        if line[at].isspace():
-            at += 1
-        elif line[at] == ";":
-            break
-        elif line[at] == '"':
-            at += 1
-            word = []
-            while at < end and line[at] != '"':
-                at += line[at] == "\\"
-                word.append(line[at : at + 1])
-                at += 1
-            if at >= end:
-                raise ZoneSyntaxError(number, "a quoted text does not end")
-            at += 1
-            words.append("".join(word))
-        else:
-            start = at
-            while at < end and not line[at].isspace() and line[at] != ";":
-                at += 1
-            words.append(line[start:at])
-    return words

@@ -1,0 +1,43 @@
+"""The fuzz targets hold for what hypothesis draws; atheris goes on from there."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+FUZZ = Path(__file__).resolve().parents[2] / "fuzz"
+TARGETS = sorted(path.stem for path in FUZZ.glob("dns_*.py"))
+
+PIECES = [
+    *(b" ", b"\t", b"\r\n", b"\n", b";", b"=", b".", b"-", b"_", b"@", b"(", b")", b'"', b"\\", b"\\255", b"$ORIGIN "),
+    *(b"xn--", b"a.example", b"A", b"TXT", b"MX", b"10", b"192.0.2.1", b"[IPv6:", b"]", b"::1", b"k", b"v"),
+    *("ß".encode(), "א".encode(), "。".encode(), b"nameserver ", b"options ", b"\xff", b"\xc0\x0c", b"\0\x10\0\1"),
+]
+WORDS = st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join)
+
+
+def target(name: str) -> Callable[[bytes], None]:
+    spec = importlib.util.spec_from_file_location(f"fuzz_{name}", FUZZ / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    fuzz: Callable[[bytes], None] = module.fuzz
+    return fuzz
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_target(name: str) -> None:
+    fuzz = target(name)
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.one_of(st.binary(max_size=200), WORDS))
+    def holds(data: bytes) -> None:
+        fuzz(data)
+
+    holds()
