@@ -24,6 +24,7 @@ from mox_queue.message import Due, HoldRule, Listed, NewMessage, Recipient, Supp
 from mox_queue.notices import Notices
 from mox_queue.outcome import Attempt, Result, Settled, classified, settle
 from mox_queue.queue import Limits, Queue
+from mox_queue.requirement import PATIENCE, DaneCheck, Requirement, Skip, require
 from mox_queue.route import DIRECT, Route, choose
 from mox_queue.rows import Desk, Filter, Rows, open_rows, schema
 from mox_queue.schedule import Schedule
@@ -31,9 +32,11 @@ from mox_queue.suppress import base_of
 
 __all__ = [
     "DIRECT",
+    "PATIENCE",
     "Attempt",
     "Batch",
     "Courier",
+    "DaneCheck",
     "Desk",
     "Due",
     "Event",
@@ -48,11 +51,13 @@ __all__ = [
     "Queue",
     "Recipient",
     "Refusing",
+    "Requirement",
     "Result",
     "Route",
     "Rows",
     "Schedule",
     "Settled",
+    "Skip",
     "Suppression",
     "TlsWish",
     "base_of",
@@ -60,6 +65,7 @@ __all__ = [
     "classified",
     "fromid_of",
     "open_rows",
+    "require",
     "schema",
     "settle",
     "with_fromid",

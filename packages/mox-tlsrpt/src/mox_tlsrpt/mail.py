@@ -52,7 +52,7 @@ def compose(
 
     `domain`: whom it is about; `sender`: an address of `submitter`; `message_id` (without brackets) and `boundary` are
     unique texts from the caller; `now`: seconds since 1970.  It asks that TLS failures be overlooked on its own way
-    (RFC 8460 3, RFC 8689 5), and its session is not to be counted."""
+    (RFC 8460 3, RFC 8689 3), and its session is not to be counted."""
     told = text or (
         f"This is a report of {submitter} about TLS in mail to {domain}: {report.successful} sessions went well, "
         f"{report.failed} failed.\nThe attached file has the details, in the form of RFC 8460.\n"
