@@ -12,8 +12,11 @@
 
 Not here: what a signature is worth.  Whether its domain is the author's, DMARC says; whether it is welcome, history."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from mox_dkim.aio import settle, settle_sync, verify, verify_chain, verify_chain_sync, verify_sync
-from mox_dkim.arc import Chain, ChainStatus, Hop, Sealer, plan_verify_chain
 from mox_dkim.canonical import Form
 from mox_dkim.key import KeyType, PrivateKey, PublicKey, SigningKey, UnusableKey, generate, load_key
 from mox_dkim.policy import BodyLength, Policy
@@ -21,6 +24,21 @@ from mox_dkim.record import KeyRecord, KeyRecordSyntaxError
 from mox_dkim.sign import CannotSign, Signer, sign
 from mox_dkim.signature import Algorithm, Signature, SignatureSyntaxError
 from mox_dkim.verify import Result, Status, Verifier, plan_verify
+
+if TYPE_CHECKING:
+    from mox_dkim.arc import Chain, ChainStatus, Hop, Sealer, plan_verify_chain
+
+# The chain is most messages' business not at all, so its room is entered when first asked for.
+_CHAIN = ("Chain", "ChainStatus", "Hop", "Sealer", "plan_verify_chain")
+
+
+def __getattr__(name: str) -> object:
+    if name not in _CHAIN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mox_dkim import arc
+
+    return getattr(arc, name)
+
 
 __all__ = [
     "Algorithm",

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mox_dkim.arc import Chain, plan_verify_chain
 from mox_dkim.policy import DEFAULT, Policy
 from mox_dkim.verify import Result, plan_verify
 from mox_dns import Lookup, run, run_blocking, run_together
@@ -15,6 +14,7 @@ from mox_message import Content, Fields
 from mox_message.fields import MAX_HEADER
 
 if TYPE_CHECKING:
+    from mox_dkim.arc import Chain
     from mox_dns.resolver import AnyBlockingResolver, AnyResolver
 
 Message = bytes | Content | Path
@@ -57,12 +57,16 @@ def settle_sync(plans: Sequence[Lookup[Result]], resolver: AnyBlockingResolver) 
 
 async def verify_chain(message: Message, resolver: AnyResolver, *, policy: Policy = DEFAULT) -> Chain:
     """Whether the ARC chain of `message` holds; arguments as for `verify`."""
+    from mox_dkim.arc import plan_verify_chain
+
     content = _content(message)
     return (await run(plan_verify_chain(content, header_of(content), policy=policy), resolver)).value
 
 
 def verify_chain_sync(message: Message, resolver: AnyBlockingResolver, *, policy: Policy = DEFAULT) -> Chain:
     """As `verify_chain`, with a resolver that blocks."""
+    from mox_dkim.arc import plan_verify_chain
+
     content = _content(message)
     return run_blocking(plan_verify_chain(content, header_of(content), policy=policy), resolver).value
 

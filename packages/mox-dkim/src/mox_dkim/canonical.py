@@ -12,11 +12,14 @@ octet like any other."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import Protocol
+from functools import cache, partial
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import hashlib
 
 CRLF = b"\r\n"
 
@@ -32,6 +35,16 @@ class Form(StrEnum):
 
     SIMPLE = "simple"
     RELAXED = "relaxed"
+
+
+@cache
+def hasher(name: str) -> Callable[..., hashlib._Hash]:
+    """What makes a hash of this name ("sha256", "sha1"), with the first octets if there are any.
+
+    OpenSSL, which comes with hashlib, is loaded when the first message needs it."""
+    import hashlib
+
+    return hashlib.sha256 if name == "sha256" else partial(hashlib.new, name, usedforsecurity=False)
 
 
 class HeaderField(Protocol):
@@ -227,7 +240,7 @@ class BodyHash:
     __slots__ = ("_canon", "_hash", "_left", "hashed", "total")
 
     def __init__(self, form: Form, algorithm: str = "sha256", length: int | None = None) -> None:
-        self._hash = hashlib.new(algorithm, usedforsecurity=False) if algorithm != "sha256" else hashlib.sha256()
+        self._hash = hasher(algorithm)()
         self._left = length
         self.hashed = 0
         self.total = 0

@@ -7,11 +7,10 @@ Signing is deterministic but for what the key does: the time is an argument."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
-from mox_dkim.canonical import BodyHash, Form, SignedHeader, relaxed_field, simple_field
+from mox_dkim.canonical import BodyHash, Form, SignedHeader, hasher, relaxed_field, simple_field
 from mox_dkim.key import KeyType, SigningKey, private_key
 from mox_dkim.signature import Algorithm, Signature, with_value
 from mox_dns import Domain
@@ -142,7 +141,7 @@ def _field(signer: Signer, fields: Fields, header: SignedHeader, body_hash: byte
     signed = header.signed(unsigned.headers, signer.header_form)
     raw = unsigned.field()
     own = relaxed_field(raw, raw.index(b":")) if signer.header_form is Form.RELAXED else simple_field(raw)
-    signature = signer.key.sign(hashlib.sha256(signed + own).digest())
+    signature = signer.key.sign(hasher("sha256")(signed + own).digest())
     return with_value(raw, signature)
 
 

@@ -8,13 +8,12 @@ The body is read once for all signatures, after the first key is there; without 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from mox_dkim.canonical import BodyHash, Form, SignedHeader
+from mox_dkim.canonical import BodyHash, Form, SignedHeader, hasher
 from mox_dkim.key import KeyType, PublicKey, UnusableKey
 from mox_dkim.policy import DEFAULT, BodyLength, Policy
 from mox_dkim.record import KeyRecord, KeyRecordSyntaxError
@@ -388,9 +387,7 @@ def _header_digest(message: _Message, case: _Case, signature: Signature) -> byte
 
 def digest_of(data: bytes, algorithm: Algorithm) -> bytes:
     """The hash that `algorithm` signs."""
-    if algorithm.hash == "sha256":
-        return hashlib.sha256(data).digest()
-    return hashlib.new(algorithm.hash, data, usedforsecurity=False).digest()
+    return hasher(algorithm.hash)(data).digest()
 
 
 def _fitting_key(record: KeyRecord, signature: Signature, policy: Policy) -> PublicKey:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from mox_dmarc.aio import check, check_destinations, check_destinations_sync, check_sync
 from mox_dmarc.align import Alignment, Pass
-from mox_dmarc.destination import Destination, Permission, addresses, plan_destinations
 from mox_dmarc.discover import Discovery, Mode, Organization, Presence, plan_discover
 from mox_dmarc.evaluate import Status, Verdict, author_domain, plan_check, plan_evaluate
 from mox_dmarc.record import Problem, Psd, Record, RecordSyntaxError, ReportUri, Request, Strictness
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from mox_dmarc.aggregate_tree import ReportSyntaxError
     from mox_dmarc.aggregate_write import file_name, pack, report_message, to_xml
     from mox_dmarc.collect import Keeper, MemoryKeeper, Period, Ready, Reporter, due, note, reports_of, row_of
+    from mox_dmarc.destination import Destination, Permission, addresses, plan_destinations
     from mox_dmarc.failure import FailureReport, FailureReportSyntaxError, read_failure
     from mox_dmarc.unpack import Limits, Unusable, xml_of
 
@@ -57,6 +57,7 @@ _LATER = {
     "aggregate_tree": ("ReportSyntaxError",),
     "aggregate_write": ("file_name", "pack", "report_message", "to_xml"),
     "collect": ("Keeper", "MemoryKeeper", "Period", "Ready", "Reporter", "due", "note", "reports_of", "row_of"),
+    "destination": ("Destination", "Permission", "addresses", "plan_destinations"),
     "failure": ("FailureReport", "FailureReportSyntaxError", "read_failure"),
     "unpack": ("Limits", "Unusable", "xml_of"),
 }

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mox_dmarc.align import Pass
-from mox_dmarc.destination import Destination, plan_destinations
 from mox_dmarc.discover import Discovery, Mode, Organization
 from mox_dmarc.evaluate import HeaderFrom, Verdict, plan_check
 from mox_dns import run, run_blocking
 
 if TYPE_CHECKING:
+    from mox_dmarc.destination import Destination
     from mox_dns.resolver import AnyBlockingResolver, AnyResolver
 
 
@@ -48,6 +48,8 @@ def check_sync(
 
 async def check_destinations(discovery: Discovery, resolver: AnyResolver, tag: str = "rua") -> tuple[Destination, ...]:
     """Where reports may be sent; arguments as for `plan_destinations`, resolver as for `mox_dns.run`."""
+    from mox_dmarc.destination import plan_destinations
+
     return (await run(plan_destinations(discovery, tag), resolver)).value
 
 
@@ -55,4 +57,6 @@ def check_destinations_sync(
     discovery: Discovery, resolver: AnyBlockingResolver, tag: str = "rua"
 ) -> tuple[Destination, ...]:
     """Where reports may be sent; arguments as for `plan_destinations`, resolver as for `mox_dns.run_blocking`."""
+    from mox_dmarc.destination import plan_destinations
+
     return run_blocking(plan_destinations(discovery, tag), resolver).value
