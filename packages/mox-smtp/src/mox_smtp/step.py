@@ -38,10 +38,12 @@ Steps: TypeAlias = Generator[Step, Any, T]
 
 
 class Trouble(Exception):
-    """The conversation cannot go on: `.reply` is the server's, or ours for what happened."""
+    """The conversation cannot go on: `.reply` is the server's, or ours for what happened; `.transcript` what was said
+    before, where a connection was being opened."""
 
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
+        self.transcript: tuple[str, ...] = ()
         super().__init__(str(reply))
 
 

@@ -96,8 +96,10 @@ async def connect(
             if implicit_tls:
                 client.begun(await wire.upgrade(name, config.trust, config.timeouts.tls))
             await wire.drive(client.open(), config.timeouts.transaction, name, client)
-        except BaseException:
+        except BaseException as error:
             wire.abort()
+            if isinstance(error, Trouble):
+                error.transcript = client.transcript.lines
             raise
         return ClientConnection(wire, client, address)
     what = "; ".join(f"[{address}] port {port}: {why}" for address, why in attempts) or "no address"
@@ -124,7 +126,8 @@ async def deliver(
     except Lost as lost:
         raise ConnectError(f"{name} [{address}] port {port}: {lost.reply.text}", [(address, lost.reply.text)]) from None
     except Trouble as trouble:
-        return Delivered(dict.fromkeys(envelope.recipients, trouble.reply), trouble.reply)
+        replies = dict.fromkeys(envelope.recipients, trouble.reply)
+        return Delivered(replies, trouble.reply, transcript=trouble.transcript)
     async with connection:
         delivered = await connection.deliver(envelope, content)
         await connection.quit()

@@ -129,7 +129,7 @@ class Server:
 
     async def listen(self, sock: socket.socket) -> None:
         """Takes connections from a bound, listening socket."""
-        from mox_smtp.aio.session import HANDSHAKE_SECONDS, Buffered, Plain
+        from mox_smtp.aio.session import HANDSHAKE_SECONDS, LINGER_SECONDS, Buffered, Plain
 
         loop = self._loop = asyncio.get_running_loop()
         self.epoch = time.time() - loop.time()
@@ -147,6 +147,7 @@ class Server:
             backlog=BACKLOG,
             ssl=context,
             ssl_handshake_timeout=HANDSHAKE_SECONDS if context is not None else None,
+            ssl_shutdown_timeout=LINGER_SECONDS if context is not None else None,
         )
 
     def begun(self, session: Session) -> None:

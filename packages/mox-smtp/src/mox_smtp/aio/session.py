@@ -48,8 +48,8 @@ class Session:
     """One connection; the two subclasses differ only in how bytes arrive."""
 
     __slots__ = (
-        "__weakref__", "_connection", "_dropped", "_full", "_handler", "_held", "_linger_timer", "_loop", "_over",
-        "_paused", "_proxy", "_quit", "_server", "_session", "_since", "_task", "_transport", "_waiting_for",
+        "__weakref__", "_connection", "_dropped", "_early", "_full", "_handler", "_held", "_linger_timer", "_loop",
+        "_over", "_paused", "_proxy", "_quit", "_server", "_session", "_since", "_task", "_transport", "_waiting_for",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,6 +64,9 @@ class Session:
         self._waiting_for: Event | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
         self._proxy: ProxyReader | None = None
+        # What came through TLS before the loop has told us that TLS has begun: a client may send its first command in
+        # the same breath as the end of its handshake.  What comes in the clear after STARTTLS never gets here.
+        self._early: list[bytes] | None = None
         self._since = now
         self._dropped = 0  # octets that came after the end
         self._held = False  # a reply waits for its time
@@ -144,6 +147,9 @@ class Session:
             self._dropped += len(data)
             if self._dropped > LINGER_OCTETS and self._transport is not None:
                 self._transport.abort()
+            return
+        if self._early is not None:
+            self._early.append(data)
             return
         if self._proxy is not None:
             self._proxied(data)
@@ -233,14 +239,22 @@ class Session:
             self._resume()
             self._pump()
 
+    def _begin_upgrade(self) -> None:
+        # Until the task runs, the client's hello must stay in the socket.
+        assert self._transport is not None
+        self._transport.pause_reading()
+        self._task = self._loop.create_task(self._upgrade())
+
     async def _upgrade(self) -> None:
         transport, context, connection = self._transport, self._server.tls_context, self._connection
         assert transport is not None
         assert context is not None
         assert connection is not None
+        self._early = []
         try:
             upgraded = await self._loop.start_tls(
-                transport, cast(Any, self), context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
+                transport, cast(Any, self), context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                ssl_shutdown_timeout=LINGER_SECONDS,
             )
             if upgraded is None:  # the loop's word for: closed meanwhile
                 raise ConnectionResetError("closed during the handshake")
@@ -259,12 +273,17 @@ class Session:
         connection.tls_details = _details(tls)
         self._session.binding = binding_of(tls)
         self._paused = False
+        early, self._early = self._early, None
         if self._over:
             upgraded.abort()
-        elif self._handler is None:
+            return
+        if self._handler is None:
             self._begin()
         else:
             self._session.tls_started(self._loop.time())
+        if early:
+            self._feed(b"".join(early))
+        elif not self._over:
             self._pump()
 
     def _flush(self) -> None:
