@@ -59,6 +59,7 @@ def spf() -> Iterator[Case]:
         *((f"spf-rfc7208/{name}", case) for name, case in spf_suites.openspf(SUITES / "spf-rfc7208")),
         *((f"spf-mail-auth/{name}", case) for name, case in spf_suites.mail_auth(SUITES / "spf-mail-auth")),
         *((f"spf-made/{name}", case) for name, case in made_spf.cases(random.Random(7208))),
+        *((f"spf-made/{name}", case) for name, case in made_spf.odd_cases(random.Random(4408))),
     ]
     for id, case in found:
         yield Case("spf", id, plain(case.records), {"ip": case.ip, "mail_from": case.mail_from, "helo": case.helo})

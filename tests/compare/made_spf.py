@@ -23,6 +23,88 @@ DOMAINS = (
 )
 CLIENTS = ("192.0.2.9", "198.51.100.77", "2001:db8::9", "2001:db8:1:2::77")
 SENDERS = ("u", "strong-bad", "a.b+c", "postmaster")
+ODD = 500
+ODD_SENDERS = ("@", "", "u@", "a b@", '"q@q"@', "U.V@", "%{d}@", "x@y@", "u+%@", "nobody", "-@", "a..b@", "a=b/c,d_e@")
+ODD_DOMAINS = (
+    "a.example",
+    "A.Example",
+    "b.example",
+    "b.example.",
+    "c.example",
+    "d.a.example",
+    "example",
+    "x..example",
+    "alias.example",
+)
+ODD_CLIENTS = (*("192.0.2.9", "198.51.100.77", "2001:db8::9"), "::ffff:192.0.2.9", "2001:DB8:1:2::77", "0.0.0.0", "::")
+ODD_HELOS = ("a.example", "B.EXAMPLE", "[192.0.2.9]", "localhost", "c.example.", "x y", "mail-out_1.example", "")
+ODD_TERMS = (
+    *(
+        "a:A.EXAMPLE",
+        "include:b.example.",
+        "a:b.example./24",
+        "mx:alias.example",
+        "a:alias.example",
+        "include:alias.example",
+    ),
+    *("ptr:EXAMPLE.", "ptr:a.example", "-ptr:none.example", "exists:%{L}.%{d}", "exists:%{S}.x.example", "a:%{D}"),
+    *(
+        "a:%{d1r}.example",
+        "a:%{l2r+-}.a.example",
+        "mx:%{h}",
+        "mx:%{o2}",
+        "exists:%{i2r}.%{v}.arpa",
+        "exists:%{p}.x.example",
+    ),
+    *(
+        "include:%{d9}",
+        "a:%{dr}",
+        "exists:%%.a.example",
+        "exists:x%_y.a.example",
+        "exists:x%-y.a.example",
+        "A",
+        "MX:A.example",
+    ),
+    *(
+        "IP4:192.0.2.9",
+        "ip4:192.0.2.9/32",
+        "ip4:198.51.100.77/0",
+        "ip6:2001:DB8::/32",
+        "ip6:::192.0.2.9",
+        "a/32//128",
+        "?a",
+    ),
+    *(
+        "a:x/y.example",
+        "a:x/24.example/24",
+        "exists:_x.a.example",
+        "exp-x=a",
+        "redirect.x=a",
+        "default=x",
+        "x=%{z",
+        "x=%{c}",
+        "x=%",
+    ),
+    *(
+        f"exists:{'x' * 63}.a.example",
+        f"exists:{'x' * 64}.a.example",
+        f"a:{'y.' * 130}example",
+        "exists:%{l}%{l}%{l}.a.example",
+    ),
+)
+EXPLANATIONS = (
+    *(
+        "go away",
+        "%{s} is not %{o}'s: %{i} %{v}",
+        "%{S} %{L} %{d2}",
+        "%{c} and %{h}",
+        "%{r}",
+        "100%%%_%-",
+        "%{ir}",
+        "%{p}",
+    ),
+    *("%{x}", "%", "%{d", "", "a\tb", "gr\xc3\xbc\xc3\x9fe", "%{d1r}", "%{lr+-}", "two  spaces "),
+)
 NETWORKS = (
     *("ip4:192.0.2.0/24", "ip4:192.0.2.9", "ip4:198.51.100.64/27", "ip4:203.0.113.1", "ip4:0.0.0.0/0"),
     *("ip6:2001:db8::/32", "ip6:2001:db8::9", "ip6:2001:db8:1::/48", "ip6:::/0", "ip6:::ffff:192.0.2.9"),
@@ -51,6 +133,40 @@ def cases(draw: random.Random) -> Iterator[tuple[str, Case]]:
         records = world(draw)
         sender = f"{draw.choice(SENDERS)}@{draw.choice(NAMES[:4])}" if draw.random() < 0.9 else ""
         yield f"{number:03}", Case(draw.choice(CLIENTS), sender, draw.choice(NAMES[:4]), (), None, records)
+
+
+def odd_cases(draw: random.Random) -> Iterator[tuple[str, Case]]:
+    """ODD checks with unusual senders, greetings, names, aliases and explanations."""
+    for number in range(ODD):
+        records = odd_world(draw)
+        sender, domain = draw.choice(ODD_SENDERS), draw.choice(ODD_DOMAINS)
+        sender += domain if sender.endswith("@") else ""
+        yield f"odd {number:03}", Case(draw.choice(ODD_CLIENTS), sender, draw.choice(ODD_HELOS), (), None, records)
+
+
+def odd_world(draw: random.Random) -> dict[str, Any]:
+    """As `world`, with terms, texts and names that seldom occur."""
+    records = world(draw)
+    for name in draw.sample(NAMES[:4], 2):
+        terms = [draw.choice(ODD_TERMS) for _ in range(draw.randint(1, 3))]
+        if draw.random() < 0.5:
+            terms.append(
+                f"exp={draw.choice(('e.example', 'f.example', '%{l}.e.example', 'none.example', 'g.example'))}"
+            )
+        terms.append(draw.choice(["-all", "-all", "~all", "redirect=a.example", "redirect=%{l}.e.example", ""]))
+        texts = [" ".join(["v=spf1", *terms]).strip()]
+        if draw.random() < 0.2:
+            texts.append(
+                draw.choice(["v=spf10 all", "v=spf2 -all", "hello", "", "v=spf1", "V=SPF1 -all", " v=spf1 -all"])
+            )
+        records[f"{name} TXT"] = texts
+    records["e.example TXT"] = [draw.choice(EXPLANATIONS)]
+    records["f.example TXT"] = draw.choice([["one", "two"], ["see %{h} or %{o}"], ["%{c} %{r}"], ["a%"]])
+    records["g.example TXT"] = "TIMEOUT"
+    records["alias.example CNAME"] = [draw.choice(["a.example", "b.example", "none.example"])]
+    if draw.random() < 0.3:
+        records["a.example MX"] = ["0 ."]
+    return records
 
 
 def world(draw: random.Random) -> dict[str, Any]:

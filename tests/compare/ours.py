@@ -40,8 +40,12 @@ def zone(records: dict[str, Any]) -> Zone:
 def spf(case: Case) -> Said:
     """The result's word."""
     data = case.data
-    result = mox_spf.check_sync(data["ip"], data["mail_from"], data["helo"], zone(case.records))
-    return Said(str(result.status), result.reason)
+    result = mox_spf.check_sync(
+        data["ip"], data["mail_from"], data["helo"], zone(case.records), receiver="receiver.example"
+    )
+    # An explanation is compared as its words.
+    said = " ".join(result.explanation.lower().split())
+    return Said(f"{result.status} {said}".strip(), result.reason)
 
 
 def dkim(case: Case) -> Said:

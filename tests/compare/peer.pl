@@ -88,6 +88,7 @@ sub spf {
     my $server = Mail::SPF::Server->new(
         dns_resolver   => $table,
         hostname       => 'receiver.example',
+        default_authority_explanation => '',
         query_rr_types => Mail::SPF::Server->query_rr_type_txt,
     );
     my $null = $case->{mail_from} eq '';
@@ -99,7 +100,15 @@ sub spf {
         helo_identity => $case->{helo},
     );
     my $result = $server->process($request);
-    return (lc $result->code, "" . $result->local_explanation);
+    my $code = lc $result->code;
+    my $said = '';
+    if ($code eq 'fail') {
+        $said = '' . ($result->authority_explanation // '');
+        $said =~ s/^\s+|\s+$//g;
+        $said = lc $said;
+        $said =~ s/\s+/ /g;
+    }
+    return ($said ne '' ? "$code $said" : $code, "" . $result->local_explanation);
 }
 
 sub message_into {

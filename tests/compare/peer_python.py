@@ -58,8 +58,10 @@ def pyspf(case: dict[str, Any]) -> tuple[str, str]:
 
     spf.DNSLookup = lookup
     query = spf.query(i=case["ip"], s=case["mail_from"], h=case["helo"], receiver="receiver.example")
+    query.set_default_explanation("")
     verdict, _, said = query.check()
-    return verdict.lower(), f"{said}; {getattr(query, 'perm_error', None) or ''}".strip("; ")
+    explained = " ".join(said.lower().split()) if verdict == "fail" else ""
+    return f"{verdict.lower()} {explained}".strip(), f"{said}; {getattr(query, 'perm_error', None) or ''}".strip("; ")
 
 
 def dkimpy(case: dict[str, Any]) -> tuple[str, str]:
