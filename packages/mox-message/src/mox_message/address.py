@@ -120,7 +120,8 @@ def _is_domain(text: str) -> bool:
 def _domain(text: str) -> Domain | IpLiteral:
     if text.startswith("["):
         literal = IpLiteral.parse(text)
-        if "::" in text and len([group for group in text[6:-1].split(":") if group]) > MAX_COMPRESSED:
+        groups = [group for group in text[6:-1].split(":") if group] if "::" in text else []
+        if len(groups) + ("." in groups[-1] if groups else 0) > MAX_COMPRESSED:
             raise DomainSyntaxError(text, text.index("::"), ":: stands for two groups at least")
         return literal
     if text.endswith("."):

@@ -114,9 +114,10 @@ def _value(text: str) -> str:
 
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_PLAIN = re.compile(r'[^\s;=()"]+')
+_PLAIN = re.compile(r'[^\s;=()"]+', re.ASCII)
+_METHOD = re.compile(r'[^\s;=()"/]+', re.ASCII)
 # Values may hold = when nobody quoted them: base64, and addresses with tags.
-_BARE = re.compile(r'[^\s;()"]+')
+_BARE = re.compile(r'[^\s;()"]+', re.ASCII)
 _QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _DIGITS = re.compile(r"[0-9]+")
@@ -134,10 +135,16 @@ class _Reader(Scanner):
 
     def payload(self) -> AuthenticationResults:
         self._cfws()
+        results: list[MethodResult] = []
+        start = self.at
         authserv_id = self._value(_PLAIN, "the name of who checked")
         self._cfws()
+        if self.peek() == "=":
+            # Quirk no-authserv-id: results at once, as Exchange Online writes them.  Nobody's word: never ours.
+            authserv_id, self.at = "", start
+            results.extend(filter(None, [self._resinfo()]))
         self.take(_DIGITS)  # authres-version
-        results: list[MethodResult] = []
+        self._cfws()
         while self._is(";"):
             self._cfws()
             # Quirk last-semicolon: nothing after it.
@@ -152,7 +159,7 @@ class _Reader(Scanner):
         return AuthenticationResults(authserv_id, tuple(results))
 
     def _resinfo(self) -> MethodResult | None:
-        method = self.need(_PLAIN, "a method")[0].lower().partition("/")[0]
+        method = self.need(_METHOD, "a method")[0].lower()
         if method == "none":
             self._cfws()
             return None

@@ -82,7 +82,7 @@ def to_text(data: bytes, charset: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        # A cut in the last character is no reason to doubt the rest.
-        if error.start > len(data) - 4 and error.reason == "unexpected end of data":
+        # A cut in the last character is no reason to doubt the rest, if there was UTF-8 before it.
+        if error.reason == "unexpected end of data" and not data[: error.start].isascii():
             return data.decode("utf-8", "replace")
         return data.decode("cp1252", "replace")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 MAX_HEADER = 1024 * 1024
 MAX_FIELDS = 10_000
 MAX_DEFECTS = 20
+BARE_LF = "an LF without CR in the header"
 
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 # RFC 5322 2.2.3: a line end is the end of a field unless white space follows it.
@@ -33,7 +34,7 @@ _COMMON = (
     "X-Spam-Level X-Spam-Score X-Spam-Status"
 )
 _NAMES = {
-    spelling.encode(): name.lower()
+    spelling.encode() + b":": name.lower()
     for name in _COMMON.split()
     for spelling in (name, name.lower(), name.upper(), name.title())
 }
@@ -100,7 +101,7 @@ class Fields:
         if rest and not too_many:
             pieces.append(_Unended(rest))
         known = _NAMES.get
-        names = [known(piece.split(b":", 1)[0], "") for piece in pieces]
+        names = [known(piece[: piece.find(b":") + 1], "") for piece in pieces]
         fields = cls(names, pieces, base + start, base + end)
         fields.closed = closed
         defects: list[str] = []
@@ -231,6 +232,6 @@ def _look_at_octets(block: bytes, defects: list[str]) -> None:
     if b"\r" in rest:
         defects.append("a CR without LF in the header")
     if b"\n" in rest:
-        defects.append("an LF without CR in the header")
+        defects.append(BARE_LF)
     if b"\0" in rest:
         defects.append("a NUL in the header")

@@ -19,7 +19,7 @@ _CELLS = frozenset(["td", "th"])
 _HIDDEN = ("script", "style", "title", "template")
 _HIDDEN_END = {name: re.compile(f"</{name}", re.IGNORECASE) for name in _HIDDEN}
 
-_TAG_NAME = re.compile(r"<[/!?]?([a-zA-Z][a-zA-Z0-9]*)")
+_TAG_NAME = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)")
 # A > in quotes does not end a tag; quotes that hold a < are not believed, so that no search goes further than the next.
 _TAG_REST = re.compile(r"""[^>"'<]*+(?:(?:"[^"<]*+"|'[^'<]*+')[^>"'<]*+)*+>""")
 _ALT = re.compile(r"""\salt\s*=\s*(?:"([^"<]*+)"|'([^'<]*+)'|([^\s"'<>]++))""", re.IGNORECASE)

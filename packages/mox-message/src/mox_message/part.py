@@ -13,7 +13,7 @@ from typing import Protocol
 from mox_message import transfer
 from mox_message.charsets import to_text
 from mox_message.content import Content
-from mox_message.fields import MAX_HEADER, Fields
+from mox_message.fields import BARE_LF, MAX_HEADER, Fields
 from mox_message.words import decoded_parameters, parameters, without_comments
 
 # Beyond these a part is a leaf, with a defect: real mail has 5 levels and 50 parts.
@@ -252,6 +252,7 @@ class _Parser:
         self._parts = 0
         self._headers = 0
         self._near = 0
+        self._bare = False
 
     def _full(self) -> bool:
         return self._parts >= MAX_PARTS or self._headers >= MAX_HEADERS
@@ -295,7 +296,10 @@ class _Parser:
         self._parts += 1
         self._headers += fields.end - start
         part = Part(fields, start, fields.end, stop, main, sub)
-        part.defects.extend(fields.defects)
+        if fields.defects:
+            # Line ends are the same in all parts, as a rule; once is enough.
+            part.defects.extend([defect for defect in fields.defects if defect != BARE_LF or not self._bare])
+            self._bare = self._bare or BARE_LF in fields.defects
         if not fields.names and fields.defects and fields.end > start:
             # Not one line of it is a field: what looked like a header is text that lacks one.
             part.defects.append("no header; what is there was taken as the body")
@@ -305,7 +309,7 @@ class _Parser:
             if not fields.closed and not fields.truncated and following is not None:
                 part.body_start = part.body_end = fields.end
                 return part, following
-        part.body_end = source.size if following is None else max(following.start, fields.end)
+        part.body_end = source.size if following is None else max(following.start, part.body_start)
         if part.type == "multipart" or part.type == "message":
             following = self._inner(part, depth, following)
         if part.type == "text" or part.type == "message":

@@ -115,8 +115,9 @@ _PLAIN = re.compile(
     rf"|({_DOTTED})@({_DOTTED}))[ \t]*+(?:,[ \t]*+|\Z)"
 )
 
-_ATOM = re.compile(r"[^()<>@,;:\\\"\[\]\s]+")
-_SPACE = re.compile(r"\s+")
+# RFC 6532 3.2: white space beyond ASCII is text.
+_ATOM = re.compile(r"[^()<>@,;:\\\"\[\]\s]+", re.ASCII)
+_SPACE = re.compile(r"\s+", re.ASCII)
 _QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)("?)', re.DOTALL)
 _LITERAL = re.compile(r"\[([^\]\\]*(?:\\.[^\]\\]*)*)(\]?)", re.DOTALL)
 _COMMENT_MARK = re.compile(r"[()]|\\.", re.DOTALL)
@@ -198,6 +199,8 @@ class _Reader:
             words, comment = self._words("<,;:")
             if self._peek() == ":":
                 self._at += 1
+                if not words:
+                    self._note("a group without a name", harmless=True)
                 self._entries.append(self._group(self._phrase(words)))
             elif (mailbox := self._mailbox_after(words, comment)) is not None:
                 self._entries.append(mailbox)
@@ -210,7 +213,7 @@ class _Reader:
         while self._at < len(self._tokens) and self._tokens[self._at][0] not in stop:
             word = self._tokens[self._at]
             if word[0] == "c":
-                comment = word[1]
+                comment = " ".join(word[1].split())
             else:
                 words.append(word)
             self._at += 1
@@ -249,8 +252,9 @@ class _Reader:
             self._note("text after >", harmless=all(kind in "aql" for kind, _ in after))
         colon = next((index for index, (kind, _) in enumerate(words) if kind == ":"), -1)
         route = ""
-        if words and words[0][0] == "@" and colon > 0:
-            route = "".join(text for _, text in words[:colon])
+        first = next((kind for kind, _ in words if kind != ","), "")
+        if first == "@" and colon > 0:  # RFC 5322 4.4, obs-route
+            route = "".join(text for _, text in words[:colon]).strip(",")
             words = words[colon + 1 :]
         if not words:
             self._note("an empty address")
@@ -262,6 +266,8 @@ class _Reader:
 
     def _phrase(self, words: list[_Word], domain: str = "") -> str:
         out: list[str] = []
+        if words and words[0][0] == "a" and words[0][1].startswith("."):
+            self._note("a name that begins with a dot", harmless=True)
         for index, (kind, text) in enumerate(words):
             if kind in "aql":
                 if out and words[index - 1][0] in "aql":
