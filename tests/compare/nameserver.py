@@ -25,13 +25,24 @@ class NameServer:
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         self.zone = Zone()
-        udp = socketserver.ThreadingUDPServer((host, port), self._handler(stream=False))
+        udp, tcp = self._bound(host, port)
         self.port: int = udp.server_address[1]
-        tcp = socketserver.ThreadingTCPServer((host, self.port), self._handler(stream=True))
         self._servers: tuple[socketserver.BaseServer, ...] = (udp, tcp)
         for server in (udp, tcp):
             server.daemon_threads = True
             threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def _bound(self, host: str, port: int) -> tuple[socketserver.ThreadingUDPServer, socketserver.ThreadingTCPServer]:
+        """Both at one port; where any will do, one that both can have."""
+        for left in range(20, 0, -1):
+            udp = socketserver.ThreadingUDPServer((host, port), self._handler(stream=False))
+            try:
+                return udp, socketserver.ThreadingTCPServer(udp.server_address, self._handler(stream=True))
+            except OSError:
+                udp.server_close()
+                if port or left == 1:
+                    raise
+        raise AssertionError("not reached")
 
     def serve(self, records: dict[str, Any]) -> None:
         """From now on these."""
