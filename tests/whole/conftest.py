@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -30,13 +31,21 @@ def dns() -> Iterator[str]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, dns: str) -> Iterator[Start]:
+def public() -> Iterator[Path]:
+    """A folder that every user may enter, which pytest's own are not: servers become other users."""
+    with TemporaryDirectory(prefix="mox-whole-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def start(public: Path, dns: str) -> Iterator[Start]:
     """start(workers=…, extra=…): configures (the first time) and runs a moxd, which ends with the test."""
     with ExitStack() as stack:
         made: dict[str, Any] = {}
 
         def run(**settings: Any) -> Moxd:
-            folder = tmp_path / "moxd"
+            folder = public / "moxd"
             if not made:
                 settings.setdefault("extra", "connections_per_minute = 0")
                 made.update(configure(folder, dns=dns, **settings))

@@ -50,7 +50,8 @@ def sent(server: Moxd) -> dict[str, bytes]:
             if code == 250:
                 taken[name] = data
             else:
-                assert code == 550 and REFUSALS.search(reply), (name, code, reply)
+                assert code == 550, (name, code, reply)
+                assert REFUSALS.search(reply), (name, code, reply)
     return taken
 
 

@@ -57,8 +57,8 @@ def sentence(done: subprocess.CompletedProcess[str], status: int) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "moxd"
+def folder(public: Path) -> Path:
+    made = public / "moxd"
     configure(made, dns="127.0.0.1:53")
     return made
 
@@ -191,13 +191,6 @@ def test_an_address_of_somebody_else(folder: Path) -> None:
     assert "this machine has no address 192.0.2.1" in sentence(run("serve", "--config", str(folder)), 69)
 
 
-def world_readable(folder: Path) -> None:
-    """Others may come as far as this test's folder."""
-    for path in (folder, *folder.parents):
-        if path.owner() == "root" and path.stat().st_mode & 0o777 == 0o700 and path != Path("/root"):
-            path.chmod(0o755)
-
-
 def may_run_as_nobody() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become nobody")
@@ -205,7 +198,6 @@ def may_run_as_nobody() -> None:
 
 def test_no_permission_for_the_data(folder: Path) -> None:
     may_run_as_nobody()
-    world_readable(folder)
     for path in folder.glob("**/*.pem"):
         path.chmod(0o644)
     (folder / "tls").chmod(0o755)
@@ -218,7 +210,6 @@ def test_no_permission_for_the_port(folder: Path) -> None:
     may_run_as_nobody()
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 25:
         pytest.skip("here everybody may bind port 25")
-    world_readable(folder)
     for path in folder.glob("**/*.pem"):
         path.chmod(0o644)
     (folder / "tls").chmod(0o755)
@@ -230,7 +221,6 @@ def test_no_permission_for_the_port(folder: Path) -> None:
 
 def test_keys_that_may_not_be_read(folder: Path) -> None:
     may_run_as_nobody()
-    world_readable(folder)
     done = run("serve", "--config", str(folder), nobody=True)
     assert done.returncode == 78
     assert "server-key.pem cannot be read (Permission denied)" in done.stderr

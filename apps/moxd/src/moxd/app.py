@@ -339,22 +339,31 @@ def run_worker(
     keys: Mapping[Path, DkimKey],
     index: int,
     options: Options,
+    lifeline: int | None = None,
 ) -> int:
-    """One worker's life; the exit status."""
+    """One worker's life; the exit status.  It ends as well when `lifeline` becomes readable: nobody watches any more."""
     for number, bounds in enumerate(sets):
         if number != index:
             for bound in bounds:
                 bound.socket.close()
 
     async def life() -> None:
-        await App(config, sets[index], contexts, keys, index, options).run()
+        app, loop = App(config, sets[index], contexts, keys, index, options), asyncio.get_running_loop()
+
+        def orphaned(descriptor: int) -> None:
+            loop.remove_reader(descriptor)
+            log.error("the supervisor is gone, stopping", extra={"worker": index})
+            app.stop()
+
+        if lifeline is not None:
+            loop.add_reader(lifeline, orphaned, lifeline)
+        await app.run()
 
     try:
-        import uvloop
-
-        uvloop.run(life())
+        from uvloop import run
     except ImportError:
-        asyncio.run(life())
+        run = asyncio.run
+    run(life())
     return 0
 
 
@@ -408,10 +417,10 @@ def serve(config: Config, options: Options = Options(), ready: Callable[[], None
         if workers == 1:
             return run_worker(config, sets, contexts, keys, 0, options)
 
-        def work(index: int) -> int:
-            return run_worker(config, sets, contexts, keys, index, options)
+        def work(index: int, lifeline: int) -> int:
+            return run_worker(config, sets, contexts, keys, index, options, lifeline)
 
-        return Supervisor(workers, work, lambda: checks(config)).run()
+        return Supervisor(workers, work, lambda: checks(config), lambda: close_all(sets)).run()
     finally:
         close_all(sets)
 

@@ -19,6 +19,8 @@ log = logging.getLogger("moxd.workers")
 # A worker that dies at once is not restarted at once: the disk may be full, and a fork storm helps nobody.
 MIN_LIFE = 5.0
 RESTART_PAUSE = 2.0
+# So many early deaths in a row are no accident: whoever watches over us should hear of it.
+MAX_EARLY_DEATHS = 10
 DRAIN_SECONDS = 30.0
 
 
@@ -58,12 +60,25 @@ def drop_to(user: User) -> None:
 
 
 class Supervisor:
-    """Runs `work(index)` in `count` child processes until told to stop."""
+    """Runs `work(index, lifeline)` in `count` child processes until told to stop.
 
-    def __init__(self, count: int, work: Callable[[int], int], reload_check: Callable[[], bool]) -> None:
+    `lifeline` is a descriptor that becomes readable when the supervisor is gone, in whatever way.  `release` is called
+    at the first order to stop: it closes our copies of the listening sockets, on which nobody would answer any more."""
+
+    def __init__(
+        self,
+        count: int,
+        work: Callable[[int, int], int],
+        reload_check: Callable[[], bool],
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
         self._count = count
         self._work = work
         self._reload_check = reload_check
+        self._release = release
+        self._lifeline, self._held = os.pipe()
+        self._early_deaths = 0
+        self._status = 0
         self._children: dict[int, tuple[int, float]] = {}  # pid -> worker's index, started at
         self._stopping = False
 
@@ -85,15 +100,18 @@ class Supervisor:
                     self._signal_all(signal.SIGHUP)
             else:
                 self._stop()
-        return 0
+        os.close(self._lifeline)
+        os.close(self._held)
+        return self._status
 
     def _start(self, index: int) -> None:
         pid = os.fork()
         if pid == 0:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
             status = 70  # EX_SOFTWARE, unless the work says otherwise
+            os.close(self._held)
             try:
-                status = self._work(index)
+                status = self._work(index, self._lifeline)
             except BaseException:
                 log.exception("worker failed", extra={"worker": index})
             finally:
@@ -112,7 +130,15 @@ class Supervisor:
             code = os.waitstatus_to_exitcode(status)
             log.error("worker ended, starting it again", extra={"worker": index, "status": code})
             if time.monotonic() - started < MIN_LIFE:
+                self._early_deaths += 1
+                if self._early_deaths > MAX_EARLY_DEATHS:
+                    log.critical("workers end as soon as they start, giving up", extra={"status": code})
+                    self._status = 70
+                    self._stop()
+                    return
                 time.sleep(RESTART_PAUSE)
+            else:
+                self._early_deaths = 0
             self._start(index)
 
     def _signal_all(self, number: int) -> None:
@@ -125,11 +151,14 @@ class Supervisor:
             self._signal_all(signal.SIGKILL)
             return
         self._stopping = True
+        self._release()
         self._signal_all(signal.SIGTERM)
         # If a worker hangs in its drain, SIGALRM's default action would end us; so wait in a child-free way.
         deadline = time.monotonic() + DRAIN_SECONDS
         while self._children and time.monotonic() < deadline:
-            signal.sigtimedwait({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}, 0.2)
+            heard = signal.sigtimedwait({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}, 0.2)
+            if heard is not None and heard.si_signo != signal.SIGCHLD:
+                break
             self._reap()
         self._signal_all(signal.SIGKILL)
         while self._children:

@@ -67,6 +67,7 @@ class Server:
             backlog=BACKLOG,
             ssl=context,
             ssl_handshake_timeout=HANDSHAKE_SECONDS if context is not None else None,
+            ssl_shutdown_timeout=LINGER_SECONDS if context is not None else None,
         )
 
     async def drain(self, seconds: float) -> None:
@@ -291,7 +292,12 @@ class _Session:
         assert context is not None
         try:
             upgraded = await self._loop.start_tls(
-                transport, cast(Any, self), context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
+                transport,
+                cast(Any, self),
+                context,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                ssl_shutdown_timeout=LINGER_SECONDS,
             )
             if upgraded is None:  # the loop's word for: closed meanwhile
                 raise ConnectionResetError("closed during the handshake")
