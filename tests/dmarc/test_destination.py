@@ -67,6 +67,10 @@ CASES: dict[str, tuple[str, dict[str, Any], Permission, list[str]]] = {
     ),
     "only something else is there": ("mailto:r@red.example.net", {ASKED: ["v=spf1 -all"]}, Permission.REFUSED, []),
     "the version is not first": ("mailto:r@red.example.net", {ASKED: ["p=none; v=DMARC1"]}, Permission.REFUSED, []),
+    "by a wildcard, for anybody": (
+        "mailto:r@red.example.net", {"*._report._dmarc.red.example.net": YES}, Permission.GRANTED,
+        ["mailto:r@red.example.net"],
+    ),
     "another address at that host": (
         "mailto:r@red.example.net", {ASKED: ["v=DMARC1; rua=mailto:new@red.example.net"]}, Permission.GRANTED,
         ["mailto:new@red.example.net"],

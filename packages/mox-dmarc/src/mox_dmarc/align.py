@@ -133,11 +133,14 @@ def _organizations(
         return None
     yield from ask_places((*mine, *theirs), places, trace)
     organizations = []
-    for start in (one.ascii, other.ascii):
-        met, trouble = walked(start, places)
+    for domain in (one, other):
+        if domain == discovery.author and discovery.organizational is not None:
+            organizations.append(discovery.organizational)  # its walk is done
+            continue
+        met, trouble = walked(domain.ascii, places)
         if trouble is not None:
             return trouble
-        organizations.append(Domain(organizational(start, met)))
+        organizations.append(Domain(organizational(domain.ascii, met)))
     return organizations[0], organizations[1]
 
 

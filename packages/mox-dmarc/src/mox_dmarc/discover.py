@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from mox_dmarc.record import Psd, Record, RecordSyntaxError, Request
 from mox_dns import Answer, Domain, Lookup, Question, Status, Step
@@ -107,6 +108,7 @@ class Discovery:
         return "\n".join(lines)
 
 
+@lru_cache(maxsize=4096)
 def walk_names(start: str) -> tuple[str, ...]:
     """The names a walk from `start` asks, longest first; RFC 9989 4.10 steps 3, 4 and 7."""
     labels = start.split(".")
@@ -161,13 +163,12 @@ def _by_walk(author: Domain) -> Lookup[Discovery]:
     if trouble is not None:
         return replace(so_far, status=Presence.TEMPERROR, reason=trouble.why, trace=tuple(trace))
     top = organizational(author.ascii, met)
-    so_far = replace(so_far, organizational=Domain(top))
     # In the order of preference: the author's own (not there), the organization's, its public suffix's.
     for place in met:
         if place.record is not None and (place.name == top or place.record.psd is Psd.YES):
-            found = _found(so_far, place, trace)
+            found = _found(so_far, place, trace, Domain(top))
             return (yield from _with_existence(found, own, trace))
-    return replace(so_far, reason=_nothing(own, "nor above it"), trace=tuple(trace))
+    return replace(so_far, organizational=Domain(top), reason=_nothing(own, "nor above it"), trace=tuple(trace))
 
 
 def _by_suffix_list(author: Domain, organization: Organization) -> Lookup[Discovery]:
@@ -198,14 +199,19 @@ def _nothing(own: Place, elsewhere: str) -> str:
     return f"_dmarc.{own.name}: {own.why}" if own.count else f"no DMARC record at {own.name} {elsewhere}"
 
 
-def _found(so_far: Discovery, place: Place, trace: list[Step]) -> Discovery:
-    return replace(
-        so_far,
-        status=Presence.FOUND,
-        record=place.record,
-        domain=Domain(place.name),
-        reason=f"DMARC record at {place.name}",
-        trace=tuple(trace),
+def _found(so_far: Discovery, place: Place, trace: list[Step], top: Domain | None = None) -> Discovery:
+    return Discovery(
+        Presence.FOUND,
+        so_far.author,
+        so_far.mode,
+        place.record,
+        so_far.author if place.name == so_far.author.ascii else Domain(place.name),
+        top or so_far.organizational,
+        None,
+        f"DMARC record at {place.name}",
+        tuple(trace),
+        so_far.places,
+        so_far.organization,
     )
 
 
@@ -229,9 +235,10 @@ def _with_existence(found: Discovery, own: Place, trace: list[Step]) -> Lookup[D
 
 def ask_places(names: Iterable[str], places: dict[str, Place], trace: list[Step]) -> Lookup[None]:
     """Fill `places` with what stands at each of `names` that is not there yet; all in one round."""
-    missing = [name for name in dict.fromkeys(names) if name not in places]
+    missing = [name for name in names if name not in places]
     if not missing:
         return
+    missing = list(dict.fromkeys(missing))
     questions = tuple(Question("_dmarc." + name, "TXT") for name in missing)
     answers = yield questions
     for name, question, answer in zip(missing, questions, answers, strict=True):
