@@ -48,8 +48,10 @@ def test_read(text: str, wanted: datetime) -> None:
         "1 Jan 2024 25:00 +0000",
         "1 Jan 2024",
         "x" * 600,
-    ]
-    + ["1 Jan 2024 00:00 +9999", "0 Jan 2024 00:00 +0000", "Fri Foo 21 09:55:06 1997"],
+        "1 Jan 2024 00:00 +9999",
+        "0 Jan 2024 00:00 +0000",
+        "Fri Foo 21 09:55:06 1997",
+    ],
 )
 def test_no_date(text: str) -> None:
     assert date(text) is None

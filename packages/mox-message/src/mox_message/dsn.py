@@ -107,7 +107,10 @@ def _top(notice: Notice, original: bytes, message_id: str, now: float) -> bytes:
 
 
 def _message_fields(notice: Notice) -> bytes:
-    lines = [fold("Reporting-MTA", f"dns;{notice.reporting_mta}"), fold("Arrival-Date", date_text(notice.arrival))]
+    lines = [
+        fold("Reporting-MTA", f"dns;{one_line(notice.reporting_mta, notice.smtputf8)}"),
+        fold("Arrival-Date", date_text(notice.arrival)),
+    ]
     if notice.envelope_id:
         lines.insert(0, fold("Original-Envelope-Id", one_line(notice.envelope_id, notice.smtputf8)))
     return b"".join(lines)
@@ -118,10 +121,10 @@ def _status_fields(notice: Notice, status: RecipientStatus) -> bytes:
     if status.original_recipient:
         kind, _, address = status.original_recipient.partition(";")
         address = _escaped(address, notice.smtputf8) if kind.lower() == "utf-8" else one_line(address, notice.smtputf8)
-        lines.insert(0, fold("Original-Recipient", f"{kind};{address}"))
-    lines += [fold("Action", status.action), fold("Status", status.status)]
+        lines.insert(0, fold("Original-Recipient", f"{one_line(kind, False)};{address}"))
+    lines += [fold("Action", status.action), fold("Status", one_line(status.status, False))]
     if status.remote_mta:
-        lines.append(fold("Remote-MTA", f"dns;{status.remote_mta}"))
+        lines.append(fold("Remote-MTA", f"dns;{one_line(status.remote_mta, notice.smtputf8)}"))
     if status.diagnostic:
         lines.append(fold("Diagnostic-Code", f"smtp;{one_line(status.diagnostic, notice.smtputf8)[:MAX_DIAGNOSTIC]}"))
     if status.last_attempt is not None:
