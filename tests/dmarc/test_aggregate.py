@@ -78,7 +78,7 @@ def test_the_policy_of_a_record_has_its_defaults() -> None:
 
 
 def test_the_most_telling_signatures_come_first() -> None:
-    """RFC 9990 3.1.2."""
+    """RFC 9990 3.1.3."""
     failed = DkimAuth("example.com", "a", "fail")
     other = DkimAuth("example.net", "b", "pass")
     relaxed = DkimAuth("mail.example.com", "c", "pass")

@@ -141,7 +141,7 @@ def test_a_report_made_again_is_the_same() -> None:
 
 
 def test_subdomains_are_rows_of_their_policy_domain() -> None:
-    """RFC 9990 3.1.1: one report per policy domain, a row for each From domain."""
+    """RFC 9990 3.1.2: one report per policy domain, a row for each From domain."""
     keeper = MemoryKeeper()
     for author in ("example.com", "foo.example.com"):
         found = verdict(author=author)

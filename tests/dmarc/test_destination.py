@@ -144,7 +144,7 @@ def test_each_address_once() -> None:
 
 
 def test_failure_reports() -> None:
-    """RFC 9991 4: the same with ruf=; 2: never to a public suffix."""
+    """RFC 9991 5: the same with ruf=; 2: never to a public suffix."""
     zone = Zone({
         "_dmarc.example.com TXT": ["v=DMARC1; p=none; ruf=mailto:f@red.example.net; rua=mailto:a@red.example.net"],
         "example.com._report._dmarc.red.example.net TXT": ["v=DMARC1; rua=mailto:x@y.example; ruf=mailto:g@red.example.net"],

@@ -94,7 +94,7 @@ ODD = {
     "an address in brackets": ((b"192.0.2.2", b"[IPv6:2001:DB8::1]"), "", lambda r: r.source_ip, "2001:db8::1"),
     "a port that is none": ((b"12345", b"99999"), "Source-Port", lambda r: r.source_port, None),
     "incidents without end": ((b"Incidents: 3", b"Incidents: " + b"9" * 400), "Incidents", lambda r: r.incidents, 1),
-    "no alignment": ((b"Identity-Alignment", b"X"), "RFC 9991 3 requires", lambda r: r.unaligned, ()),
+    "no alignment": ((b"Identity-Alignment", b"X"), "RFC 9991 4 requires", lambda r: r.unaligned, ()),
     "nothing aligned is missing": ((b"dkim (as signed), spf", b"none"), "", lambda r: r.unaligned, ()),
     "an unknown means": ((b"dkim (as signed), spf", b"arc"), "'arc'", lambda r: r.unaligned, ()),
     "another failure": ((b"Auth-Failure: dmarc", b"Auth-Failure: BodyHash"), "", lambda r: r.auth_failure, ("bodyhash",)),

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from mox_dmarc.record import Record, Request, Strictness
 
-# RFC 9990 3.1.2: a row tells of no more signatures than this.
+# RFC 9990 3.1.3: a row tells of no more signatures than this.
 MAX_SIGNATURES = 100
 
 
@@ -246,7 +246,7 @@ class AggregateReport:
 
 
 def by_preference(signatures: Iterable[DkimAuth], author: str, aligned: Iterable[str]) -> tuple[DkimAuth, ...]:
-    """The signatures a row should tell of, most telling first, at most MAX_SIGNATURES (RFC 9990 3.1.2).
+    """The signatures a row should tell of, most telling first, at most MAX_SIGNATURES (RFC 9990 3.1.3).
 
     `author` is the From domain, `aligned` the domains that are aligned with it."""
     good = set(aligned)

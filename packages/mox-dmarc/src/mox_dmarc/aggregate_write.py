@@ -151,7 +151,7 @@ def _identifiers(row: Row, new: bool) -> Iterator[str]:
 def _auth_results(row: Row, new: bool) -> Iterator[str]:
     for one in row.dkim[:MAX_SIGNATURES]:
         yield from _block("dkim", _dkim(one))
-    # RFC 9990 3.1.1: the MAIL FROM domain only, and once.  RFC 7489 wants at least one.
+    # RFC 9990 3.1.1.13: the MAIL FROM domain only, and once.  RFC 7489 wants at least one.
     given = [one for one in row.spf if one.scope != "helo"][:1] if new else row.spf
     if not given and not new:
         given = (SpfAuth(row.envelope_from or row.header_from, "none", "mfrom"),)
@@ -209,7 +209,7 @@ def file_name(report: AggregateReport, receiver: str, *, packed: bool = True) ->
     """The name of the attachment, RFC 9990 3.5.2: receiver, policy domain, begin, end.
 
     The report's id follows where it is letters and digits only, as one that is written in several places must be the
-    same in all (3.1.3)."""
+    same in all (3.1.4)."""
     meta = report.metadata
     parts = [receiver, report.policy.domain, str(meta.begin), str(meta.end)]
     if _ID.match(meta.report_id):

@@ -157,7 +157,7 @@ def row_of(
 
 
 def _disposition(verdict: Verdict) -> Disposition:
-    """RFC 9990 appendix A: "pass" where a policy that asks for something was met."""
+    """RFC 9990 3.1.1.9: "pass" where a policy that asks for something was met."""
     if verdict.status is Status.PASS:
         return Disposition.NONE if verdict.request is Request.NONE else Disposition.PASS
     return Disposition(str(verdict.disposition))
@@ -219,7 +219,7 @@ def _ready(policy: str, rows: dict[str, int], period: Period, reporter: Reporter
 
 
 def _report_id(receiver: str, period: Period, policy: str) -> str:
-    """Letters and digits only, so that it can stand in the file name as well (RFC 9990 3.1.3: the same everywhere)."""
+    """Letters and digits only, so that it can stand in the file name as well (RFC 9990 3.1.4: the same everywhere)."""
     text = f"{receiver}\n{period.domain}\n{period.begin}\n{policy}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

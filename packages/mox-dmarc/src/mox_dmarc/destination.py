@@ -66,7 +66,7 @@ class Destination:
 
 
 def plan_destinations(discovery: Discovery, tag: str = "rua") -> Lookup[tuple[Destination, ...]]:
-    """What became of each address of the record's rua=, or with `tag` "ruf" of its ruf= (RFC 9991 4).
+    """What became of each address of the record's rua=, or with `tag` "ruf" of its ruf= (RFC 9991 5).
 
     `discovery` must have a record; its mode says how Organizational Domains are found."""
     record, domain = discovery.record, discovery.domain

@@ -121,7 +121,7 @@ def read_failure(source: bytes | Content | Path, limits: Limits = DEFAULT) -> Fa
 
 
 def _read(found: arf.FeedbackReport) -> FailureReport:
-    """RFC 6591 3, RFC 9991 3; what RFC 5965 asks of every report, `mox_message.arf` has looked at."""
+    """RFC 6591 3, RFC 9991 4; what RFC 5965 asks of every report, `mox_message.arf` has looked at."""
     feedback, fields = found.feedback, _Values(found.feedback.fields)
     if feedback.type != "auth-failure":
         raise FailureReportSyntaxError(
@@ -135,7 +135,7 @@ def _read(found: arf.FeedbackReport) -> FailureReport:
         problems.append("no Auth-Failure")
     aligned_by = fields.one("identity-alignment")
     if "dmarc" in failed and not aligned_by:
-        problems.append("no Identity-Alignment, which RFC 9991 3 requires")
+        problems.append("no Identity-Alignment, which RFC 9991 4 requires")
     return FailureReport(
         failed,
         reported_domains=tuple(one.lower().rstrip(".") for one in fields.all("reported-domain")),
@@ -232,7 +232,7 @@ def _moment(text: str) -> float | None:
 
 
 def _alignment(text: str, problems: list[str]) -> tuple[str, ...]:
-    """RFC 9991 3, Identity-Alignment: the means that failed to authenticate an aligned identity, or none."""
+    """RFC 9991 4, Identity-Alignment: the means that failed to authenticate an aligned identity, or none."""
     words = _words(text)
     odd = [word for word in words if word not in ("dkim", "spf", "none")]
     if odd:
