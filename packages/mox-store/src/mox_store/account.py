@@ -107,6 +107,10 @@ class Account(Reading):
             log.warning("account could not be marked clean", extra={"account": self.name, "error": str(error)})
         self.database.close()
 
+    def now(self) -> float:
+        """The account's clock: seconds since 1970."""
+        return self._clock()
+
     # -- changing
 
     def commit(self, operation: Callable[[Transaction], T]) -> Future[T]:
@@ -269,6 +273,11 @@ def _unheeded(done: Future[None]) -> None:
         log.info("traits could not be kept", extra={"error": str(done.exception())})
 
 
+def is_account_name(name: str) -> bool:
+    """May an account be called so?  It is the name of a folder, too."""
+    return 0 < len(name.encode("utf-8", "replace")) <= 200 and name[0] != "." and not set(name) & {"/", "\0"}
+
+
 class Store:
     """The accounts of a machine, opened when they are wanted."""
 
@@ -303,6 +312,10 @@ class Store:
         """The account, made if it is not there yet.  Raises StoreError."""
         account = self._accounts.get(name)
         if account is None:
+            if not is_account_name(name):
+                raise StoreError(
+                    f"{name!r} cannot be the name of an account: no slash, no dot in front, 200 bytes at most"
+                )
             try:
                 account = Account(
                     name,
@@ -333,7 +346,8 @@ class Store:
 
     def names(self) -> list[str]:
         """The accounts that there are on disk."""
-        return sorted(path.parent.name for path in self.folder.glob("*/account.db"))
+        found = (path.parent.name for path in self.folder.glob("*/account.db"))
+        return sorted(name for name in found if is_account_name(name))
 
     def close(self) -> None:
         """Closes all."""

@@ -18,6 +18,7 @@ from mox_store.transaction import Transaction
 
 # Of one kind of trouble so many are listed; the rest is counted.
 MOST_LISTED = 20
+PASSES = 3
 
 
 class Cure(StrEnum):
@@ -154,6 +155,18 @@ RULES: dict[str, tuple[str, str, Cure, str]] = {
         Cure.MEND,
         "UPDATE message SET expunged=CASE copies WHEN 0 THEN ifnull(expunged, received) END "
         "WHERE (copies=0)<>(expunged IS NOT NULL)",
+    ),
+    "what nothing shows can be brought back": (
+        "SELECT id FROM message WHERE copies=0 AND id NOT IN (SELECT message FROM bin)",
+        "message {0} is shown by nothing and not in the bin",
+        Cure.MEND,
+        "INSERT INTO bin SELECT id,'Inbox','' FROM message WHERE copies=0 AND id NOT IN (SELECT message FROM bin)",
+    ),
+    "the bin holds what nothing shows": (
+        "SELECT message FROM bin WHERE message NOT IN (SELECT id FROM message WHERE copies=0)",
+        "message {0} is in the bin and should not be",
+        Cure.MEND,
+        "DELETE FROM bin WHERE message NOT IN (SELECT id FROM message WHERE copies=0)",
     ),
     "a message's size is that of its parts": (
         "SELECT id, size, length(prefix)+length FROM message WHERE size<>length(prefix)+length",
@@ -311,10 +324,11 @@ def mend(account: Account) -> Report:
     """Repairs what `check` marks with Cure.MEND, in one transaction; what is left to say.  Raises StoreError."""
     with account.write() as tx:
         db = tx.connection
-        # Counters last: the other rules may take entries away.
-        for select, _, cure, statement in reversed(RULES.values()):
-            if cure is Cure.MEND and statement and db.execute(select).fetchone() is not None:
-                db.execute(statement)
+        # Mending one rule may break another: entries that go leave messages that nothing shows.
+        for _ in range(PASSES):
+            for select, _, cure, statement in reversed(RULES.values()):
+                if cure is Cure.MEND and statement and db.execute(select).fetchone() is not None:
+                    db.execute(statement)
         if db.execute("SELECT 1 FROM mailbox WHERE name='Inbox'").fetchone() is None:
             tx.create("Inbox")
         for id, keywords in db.execute("SELECT id,keywords FROM mailbox").fetchall():

@@ -72,6 +72,11 @@ class MailboxOperations(Ground, ABC):
         ).fetchone()
         return int(number)
 
+    def renumber(self) -> None:
+        """A new UIDVALIDITY for every mailbox: after a restore, clients read everything anew."""
+        for (id,) in self._db.execute("SELECT id FROM mailbox ORDER BY id").fetchall():
+            self._db.execute("UPDATE mailbox SET uidvalidity=? WHERE id=?", (self._uidvalidity(), id))
+
     def delete(self, name: str) -> None:
         """Removes a mailbox and its entries.  Raises MailboxError."""
         mailbox = self.mailbox(name)

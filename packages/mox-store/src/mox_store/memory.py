@@ -362,7 +362,7 @@ class MemoryTransaction:
             left = letter.copies - 1
             world.letters[one.message] = replace(letter, copies=left, expunged=None if left else self._now)
             if not left:
-                world.bin[one.message] = (mailbox.name, tuple(mailbox.names(one.flags & ~Flag.DELETED)))
+                world.bin[one.message] = (mailbox.name, tuple(mailbox.names(one.flags & ~int(Flag.DELETED))))
         self._touch(mailbox.id, modseq=modseq)
         return gone
 

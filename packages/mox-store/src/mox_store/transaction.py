@@ -258,7 +258,7 @@ class Transaction(MailboxOperations):
 
     def _keep(self, mailbox: Mailbox, entries: list[_Entry]) -> None:
         """What nothing shows any more goes into the bin, with where it was and how it was flagged."""
-        names = {flags: " ".join(mailbox.names(flags & ~Flag.DELETED)) for _, flags, *_ in entries}
+        names = {flags: " ".join(mailbox.names(flags & ~int(Flag.DELETED))) for _, flags, *_ in entries}
         self._db.executemany(
             "INSERT OR REPLACE INTO bin SELECT id,?,? FROM message WHERE id=? AND copies=0",
             [(mailbox.name, names[entry[1]], entry[4]) for entry in entries],

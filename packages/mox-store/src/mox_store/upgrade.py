@@ -30,6 +30,7 @@ def to_2(db: Connection) -> None:
         db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
     _create_missing(db)
     db.execute("UPDATE message SET thread=id")
+    db.execute("INSERT INTO bin SELECT id,'Inbox','' FROM message WHERE copies=0")
     db.execute("UPDATE mailbox SET createseq=modseq")
     # The modseq of the change that added it, or nothing better than its own.
     db.execute("UPDATE entry SET createseq=modseq")
