@@ -53,7 +53,12 @@ async def ours(folder: Path, port: int, messages: int, connections: int) -> tupl
     database = mox_store.Database(folder / "queue.db", schema(), loop=asyncio.get_running_loop())
     rows = Rows(database, folder / "messages")
     courier = Direct(
-        hostname="mx.here.test", resolver=resolver, clock=time.monotonic, random=random.Random(1), port=port
+        hostname="mx.here.test",
+        resolver=resolver,
+        clock=time.monotonic,
+        now=time.time,
+        random=random.Random(1),
+        port=port,
     )
     numbers = iter(range(10**9, 2 * 10**9))
     queue = Queue(

@@ -341,7 +341,7 @@ def run_worker(
     options: Options,
     lifeline: int | None = None,
 ) -> int:
-    """One worker's life; the exit status.  It ends as well when `lifeline` becomes readable: nobody watches any more."""
+    """One worker's life; the exit status.  It ends too when `lifeline` becomes readable: nobody watches any more."""
     for number, bounds in enumerate(sets):
         if number != index:
             for bound in bounds:
@@ -360,10 +360,11 @@ def run_worker(
         await app.run()
 
     try:
-        from uvloop import run
+        import uvloop
     except ImportError:
-        run = asyncio.run
-    run(life())
+        asyncio.run(life())
+    else:
+        uvloop.run(life())
     return 0
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mox_dkim
 import mox_dns
 import mox_message
+import mox_mtasts
 import mox_queue
 import mox_store
 from mox_dkim.key import private_key
@@ -21,6 +24,7 @@ from mox_queue.direct import Direct
 from moxd import deliver, magic
 from moxd.decision import RANDOM_BITS, Decision, Step, id_text, new_id
 from moxd.deliver import Parcel
+from moxd.policies import PolicyCache, TlsSessions
 from moxd.tls.dkim_keys import DkimKey, KeyFileError, load
 
 if TYPE_CHECKING:
@@ -109,13 +113,25 @@ class Outgoing:
         )  # fmt: skip
         rows = mox_queue.Rows(self.database, data / "messages")
         outgoing = config.static.outgoing
+        self.state = mox_store.State(
+            config.data / "state.db", clock=self.clock, loop=asyncio.get_running_loop(), syncer=app.store.syncer,
+            durability=config.static.durability,
+        )  # fmt: skip
+        self._policies, self.sessions = PolicyCache(self.state), TlsSessions(self.state)
+        self._roots = str(config.path(outgoing.ca)) if outgoing.ca is not None else ""
+        self._https: ssl.SSLContext | None = None
         self._local = LocalCourier(app)
         self._direct = Direct(
             hostname=config.static.hostname,
             resolver=app.resolver,
             clock=time.monotonic,
+            now=self.clock,
             random=app.random,
             port=outgoing.port,
+            sts=self._sts if outgoing.mtasts else None,
+            dane=outgoing.dane,
+            count=self.sessions.add,
+            roots=self._roots,
         )
         self.queue = mox_queue.Queue(
             rows,
@@ -186,6 +202,16 @@ class Outgoing:
         sender = mox_message.from_address(mox_message.Fields.parse(message))
         return self.sign(sender, b"", content, self.clock())[1]
 
+    async def _sts(self, domain: str) -> mox_mtasts.Result:
+        """The MTA-STS policy for mail to a domain, out of the cache or fetched."""
+        port = self._app.config.static.outgoing.mtasts_port
+        if self._https is None:
+            self._https = mox_mtasts.default_context(self._roots or None)
+        fetcher = partial(mox_mtasts.fetch, context=self._https, port=port)
+        return await mox_mtasts.check(
+            domain, self._app.resolver, cache=self._policies, now=self.clock(), fetcher=fetcher
+        )
+
     def _courier(self, due: mox_queue.Due) -> mox_queue.Courier:
         app, domain = self._app, due.domain
         if app.options.all_local or app.directory.serves(domain) or domain == app.config.static.hostname:
@@ -217,6 +243,7 @@ class Outgoing:
     def close(self) -> None:
         """Closes the database."""
         self.database.close()
+        self.state.close()
 
 
 def domain_of(address: str) -> str:

@@ -6,25 +6,45 @@ nothing, and when it fails the message goes in the clear, and the record says so
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
+import mox_dane
+import mox_mtasts
+import mox_tlsrpt
 from mox_dns import IpLiteral, Resolver, run
 from mox_queue.call import Caller, Steps, everyone, outcome, refused, unreached
 from mox_queue.courier import Batch
+from mox_queue.message import TlsWish
 from mox_queue.outcome import Attempt, Result, classified
+from mox_queue.requirement import Requirement, Skip, require
 from mox_smtp.aio import ConnectError
 from mox_smtp.client import Delivered, Timeouts, TlsFailed, Trouble
 from mox_smtp.mx import Hosts, plan_addresses, plan_hosts
-from mox_smtp.trust import CLEAR, OPPORTUNISTIC, Trust
+from mox_smtp.trust import CLEAR, Trust
 
 # Hosts in one attempt, and addresses of one host.
 MAX_HOSTS = 5
 MAX_ADDRESSES = 6
 
+Ips = tuple[IPv4Address | IPv6Address, ...]
+StsLookup = Callable[[str], Awaitable[mox_mtasts.Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where a message of a domain may go: its hosts, and the policy of the domain."""
+
+    hosts: Hosts
+    sts: mox_mtasts.Result | None
+
 
 class Direct:
-    """mox_queue.Courier.  `clock` is monotonic."""
+    """mox_queue.Courier.  `clock` is monotonic, `now` gives seconds since 1970.
+
+    `sts(domain)` looks up an MTA-STS policy (None: none is asked for), `dane` says whether TLSA records are looked up,
+    `count` is given every session for TLS reports, `roots` is a PEM file in place of the system's CAs."""
 
     def __init__(
         self,
@@ -32,13 +52,23 @@ class Direct:
         hostname: str,
         resolver: Resolver,
         clock: Callable[[], float],
+        now: Callable[[], float],
         random: random.Random,
         port: int = 25,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 frozen
+        sts: StsLookup | None = None,
+        dane: bool = True,
+        count: Callable[[mox_tlsrpt.Count], None] = lambda count: None,
+        roots: str = "",
     ) -> None:
         self._resolver = resolver
+        self._now = now
         self._random = random
         self._port = port
+        self._sts = sts
+        self._dane = dane
+        self._count = count
+        self._roots = roots
         self._caller = Caller(hostname, clock, timeouts)
 
     def lane(self, domain: str) -> str:
@@ -52,27 +82,46 @@ class Direct:
     async def deliver(self, batch: Batch) -> Mapping[str, Attempt]:
         """mox_queue.Courier"""
         steps = Steps()
-        kept = self._caller.idle.take(batch.domain, lambda open_: open_.proof is OPPORTUNISTIC)
+        kept = self._caller.idle.take(batch.domain, lambda open_: open_.proof == batch.tls)
         if kept is not None:
+            # What the host had to prove was decided a moment ago, and it has proven it.
             delivered = await self._caller.send(batch.domain, kept, batch, steps)
             if delivered.trouble is None or delivered.uncertain:
                 return outcome(kept.host, delivered, steps)
             # It had gone while it was idle: nothing was taken, so begin anew.
-        hosts = await self._hosts(batch.domain)
+        way = await self._way(batch, steps)
+        if not way.hosts.names:
+            result = Result.LATER if way.hosts.temporary else Result.FAILED
+            return everyone(batch, Attempt(result, way.hosts.refusal, way.hosts.status), steps)
+        return await self._try(way, batch, steps)
+
+    async def _way(self, batch: Batch, steps: Steps) -> _Way:
+        domain = batch.domain
+        if domain.startswith("["):
+            return _Way(Hosts(domain, (domain,)), None)
+        hosts = (await run(plan_hosts(domain, self._random.shuffle), self._resolver)).value
         shown = ", ".join(hosts.names) or hosts.refusal
         steps.append(
-            {"what": f"MX of {batch.domain}", "outcome": shown, "authentic": hosts.authentic, "rule": "RFC 5321 5.1"}
+            {"what": f"MX of {domain}", "outcome": shown, "authentic": hosts.authentic, "rule": "RFC 5321 5.1"}
         )
-        if not hosts.names:
-            result = Result.LATER if hosts.temporary else Result.FAILED
-            return everyone(batch, Attempt(result, hosts.refusal, hosts.status), steps)
-        return await self._try(hosts, batch, steps)
+        sts = None
+        if self._sts is not None and hosts.names and batch.tls is not TlsWish.OPTIONAL:
+            sts = await self._sts(domain)
+            steps.append(
+                {
+                    "what": f"MTA-STS of {domain}",
+                    "outcome": str(sts.status),
+                    "because": sts.reason,
+                    "rule": "RFC 8461 3",
+                }
+            )
+        return _Way(hosts, sts)
 
-    async def _try(self, hosts: Hosts, batch: Batch, steps: Steps) -> Mapping[str, Attempt]:
+    async def _try(self, way: _Way, batch: Batch, steps: Steps) -> Mapping[str, Attempt]:
         """Host by host until one takes or refuses the message."""
         last = Attempt(Result.LATER, f"no host of {batch.domain} can be reached", "4.4.1", unreached=True)
-        for host in hosts.names[:MAX_HOSTS]:
-            found = await self._host(host, batch, steps)
+        for host in way.hosts.names[:MAX_HOSTS]:
+            found = await self._host(host, way, batch, steps)
             if isinstance(found, Delivered):
                 if found.trouble is None or found.uncertain or not found.trouble.temporary:
                     return outcome(host, found, steps)
@@ -81,38 +130,83 @@ class Direct:
                 last = found
         return everyone(batch, last, steps)
 
-    async def _hosts(self, domain: str) -> Hosts:
-        if domain.startswith("["):
-            return Hosts(domain, (domain,))
-        return (await run(plan_hosts(domain, self._random.shuffle), self._resolver)).value
-
-    async def _host(self, host: str, batch: Batch, steps: Steps) -> Delivered | Attempt:
+    async def _host(self, host: str, way: _Way, batch: Batch, steps: Steps) -> Delivered | Attempt:
         """What the host said to each recipient, or why there was nobody to say it."""
+        required = await self._required(host, way, batch)
+        steps += [dict(step) for step in required.steps]
+        if isinstance(required, Skip):
+            steps.append({"what": host, "outcome": "not to this host", "because": required.reason})
+            if required.failure:
+                self._note(batch.domain, host, required, required.failure)
+            result = Result.LATER if required.temporary else Result.FAILED
+            return Attempt(result, required.reason, required.status, host)
+        ips = await self._addresses(host, steps)
+        if not ips:
+            return Attempt(Result.LATER, f"no address for {host}", "4.4.3", host)
+        return await self._under(required, ips, batch, steps)
+
+    async def _required(self, host: str, way: _Way, batch: Batch) -> Requirement | Skip:
+        hosts, dane = way.hosts, None
+        if self._dane and not host.startswith("[") and batch.tls is not TlsWish.OPTIONAL:
+            plan = mox_dane.plan_lookup(host, port=self._port, mx_authentic=hosts.authentic)
+            dane = (await run(plan, self._resolver)).value
+        return require(
+            host, domain=batch.domain, dane=dane, sts=way.sts, wish=batch.tls, mx_authentic=hosts.authentic,
+            expanded=hosts.canonical, now=self._now(), attempt=batch.attempt, roots=self._roots,
+        )  # fmt: skip
+
+    async def _addresses(self, host: str, steps: Steps) -> Ips:
         if host.startswith("["):
-            ips: tuple[IPv4Address | IPv6Address, ...] = (IpLiteral.parse(host).address,)
-        else:
-            found = (await run(plan_addresses(host), self._resolver)).value
-            ips = found.addresses[:MAX_ADDRESSES]
-            if not ips:
-                steps.append({"what": host, "outcome": found.refusal})
-                return Attempt(Result.LATER, found.refusal, "4.4.3", host)
-        first = await self._talk(host, ips, OPPORTUNISTIC, batch, steps)
-        if not isinstance(first, TlsFailed):
-            return first
-        steps.append({"what": f"TLS with {host}", "outcome": "failed", "because": str(first), "rule": "RFC 7435"})
-        again = await self._talk(host, ips, CLEAR, batch, steps)
-        assert not isinstance(again, TlsFailed), "no TLS was tried"
-        return again
+            return (IpLiteral.parse(host).address,)
+        found = (await run(plan_addresses(host), self._resolver)).value
+        if not found.addresses:
+            steps.append({"what": host, "outcome": found.refusal, "rule": "RFC 5321 5.1"})
+        return found.addresses[:MAX_ADDRESSES]
+
+    async def _under(self, required: Requirement, ips: Ips, batch: Batch, steps: Steps) -> Delivered | Attempt:
+        """Asks the host for what it must prove, in order, until TLS does not fail."""
+        if required.failure:
+            self._note(batch.domain, required.host, required, required.failure)
+        failed: TlsFailed | None = None
+        for trust in required.trusts:
+            found = await self._talk(required, ips, trust, batch, steps)
+            if not isinstance(found, TlsFailed):
+                if isinstance(found, Delivered) and trust is not CLEAR and failed is None and not required.failure:
+                    self._succeeded(batch.domain, required, found)
+                return found
+            what = f"TLS with {required.host}"
+            steps.append({"what": what, "outcome": "failed", "because": found.because, "failure": found.failure})
+            if failed is None and not required.failure:
+                self._note(batch.domain, required.host, required, found.failure, found.because)
+            failed = found
+        assert failed is not None, "a requirement has at least one trust"
+        return Attempt(Result.LATER, f"{required.host}: {failed.because}", "4.7.5", required.host)
 
     async def _talk(
-        self, host: str, ips: tuple[IPv4Address | IPv6Address, ...], trust: Trust, batch: Batch, steps: Steps
+        self, required: Requirement, ips: Ips, trust: Trust, batch: Batch, steps: Steps
     ) -> Delivered | Attempt | TlsFailed:
         try:
-            open_ = await self._caller.open(ips, host, self._port, trust)
+            open_ = await self._caller.open(ips, required.name, self._port, trust)
         except TlsFailed as error:
             return error
         except Trouble as trouble:
-            return refused(host, trouble, steps)
+            return refused(required.host, trouble, steps)
         except ConnectError as error:
-            return unreached(host, error, steps)
+            return unreached(required.host, error, steps)
+        # Kept for messages that wish the same; what it was asked for is then as good as decided anew.
+        open_ = replace(open_, host=required.host, proof=batch.tls)
         return await self._caller.send(batch.domain, open_, batch, steps)
+
+    # -- what TLS reports are made of
+
+    def _succeeded(self, domain: str, required: Requirement, delivered: Delivered) -> None:
+        if delivered.tls:
+            self._add(domain, required.policy, None)
+        elif "STARTTLS" not in delivered.extensions:
+            self._note(domain, required.host, required, "starttls-not-supported")
+
+    def _note(self, domain: str, host: str, about: Requirement | Skip, result: str, because: str = "") -> None:
+        self._add(domain, about.policy, mox_tlsrpt.Failure(result, mx_host=host, reason_code=because[:200]))
+
+    def _add(self, domain: str, policy: mox_tlsrpt.Policy, failure: mox_tlsrpt.Failure | None) -> None:
+        self._count(mox_tlsrpt.Count(mox_tlsrpt.day_of(self._now()), domain, policy, failure))

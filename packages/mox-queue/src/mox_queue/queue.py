@@ -30,8 +30,8 @@ LOOK = 500
 CHUNK = 10
 # Recipients of a message in one transaction.
 RECIPIENTS = 100
-# If we die in an attempt, its recipients wait this long before they are tried again: a crash that repeats must not call a
-# host again and again.
+# If we die in an attempt, its recipients wait this long before they are tried again: a crash that repeats must not
+# call a host again and again.
 INTERRUPTED_SECONDS = 30.0
 TIDY_SECONDS = 3600.0
 # When an outcome cannot be written down (a full disk), it is tried again after so long.

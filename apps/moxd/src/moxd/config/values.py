@@ -84,6 +84,11 @@ class Outgoing(Settings):
     """How mail leaves: which port MX hosts are called at (tests change it) and from which addresses."""
 
     port: Port = 25
+    # CAs that MX hosts and policy hosts are verified with, a PEM file; without it the system's.
+    ca: Path | None = None
+    mtasts: bool = True
+    dane: bool = True
+    mtasts_port: Port = 443
     retry_minutes: tuple[float, ...] = ()
     give_up_hours: float | None = Field(default=None, gt=0)
 
