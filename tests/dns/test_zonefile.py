@@ -115,9 +115,9 @@ def test_any_text(text: str) -> None:
     "text", ["a TXT " + '"x" ' * 50_000, 'a TXT "' + "\\0" * 99_000, "a " * 90_000, "a " + "1" * 99_000, "(" * 99_000]
 )
 def test_linear(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         list(entries(text))
     except ZoneSyntaxError as error:
         str(error)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

@@ -150,7 +150,8 @@ def test_identities(sender: str, identity: str, domain: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sender", ["u@[192.0.2.1]", "u@example", "u@", "u@a..example", f"u@{'x' * 64}.example", "u@ ", "@"]
+    "sender",
+    ["u@[192.0.2.1]", "u@example", "u@", "u@ ..", "u@a.example..", "u@a..example", f"u@{'x' * 64}.example", "u@ ", "@"],
 )
 def test_no_domain_to_ask(sender: str) -> None:
     zone = Zone({"example TXT": ["v=spf1 +all"]})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mox_spf.macro import MAX_NAME, MAX_TEXT, Macro, MacroString, MacroSyntaxError, Values, parse, parse_domain
+from mox_spf.macro import MAX_NAME, MAX_TEXT, Macro, MacroString, MacroSyntaxError, Values, askable, parse, parse_domain
 
 VALUES = Values(
     ip_address("192.0.2.3"),
@@ -135,6 +135,30 @@ def test_a_name_too_long_loses_its_left_labels() -> None:
     assert len(name) <= MAX_NAME
     assert parse_domain("a.example.").name(values) == "a.example"
     assert len(parse("%{s}" * 1000).expand(values)) <= MAX_TEXT
+
+
+@pytest.mark.parametrize(
+    "text, name",
+    {
+        "a.example": "a.example",
+        "A.Example.": "a.example",
+        "_x y.example": "_x y.example",
+        "a..example": "",
+        "a.example..": "",
+        ".a.example": "",
+        ".": "",
+        "": "",
+        " ..": "",
+        "x" * 63 + ".example": "x" * 63 + ".example",
+        "x" * 64 + ".example": "",
+        "a." * 126 + "a": "a." * 126 + "a",
+        "a." * 127 + "a": "",
+        "a\n.example": "",
+        "ä.example": "",
+    }.items(),
+)
+def test_askable(text: str, name: str) -> None:
+    assert askable(text) == name
 
 
 def test_constants_need_no_values() -> None:

@@ -171,9 +171,9 @@ def test_any_value(text: str) -> None:
     "text", ["(" * 50_000, "pass " + "(x) " * 50_000, 'pass x="' + "\\a" * 50_000, "pass " + "a" * 99_000]
 )
 def test_linear(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         ReceivedSpf.parse(text)
     except ReceivedSyntaxError as error:
         str(error)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

@@ -194,12 +194,12 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[6:20])
 def test_linear(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         Record.parse(text)
     except RecordSyntaxError as error:
         str(error)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_only_short_records_are_kept() -> None:

@@ -148,7 +148,7 @@ def askable(text: str) -> str:
     name = text.removesuffix(".").lower()
     if not name.isascii() or not name.isprintable() or len(name) > MAX_NAME:
         return ""
-    if ".." in name or name[:1] in ("", ".") or (len(name) > 63 and max(map(len, name.split("."))) > 63):
+    if ".." in text or name[:1] in ("", ".") or (len(name) > 63 and max(map(len, name.split("."))) > 63):
         return ""
     return name
 
