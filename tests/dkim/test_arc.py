@@ -52,6 +52,7 @@ def test_no_chain() -> None:
     assert chain.method_result().result == "none"
 
 
+# RFC 8617 5.1 and 5.2
 def test_two_hops() -> None:
     known = zone()
     chain = verify_chain_sync(TWO, known)
@@ -109,6 +110,7 @@ CHANGES = {
 }
 
 
+# RFC 8617 4.1.2 and 4.1.3
 @pytest.mark.parametrize("old, new", CHANGES.values(), ids=CHANGES)
 def test_changes_break_it(old: bytes, new: bytes) -> None:
     assert old in TWO
@@ -117,6 +119,7 @@ def test_changes_break_it(old: bytes, new: bytes) -> None:
     assert chain.reason
 
 
+# RFC 8617 5.2
 @pytest.mark.parametrize("kind", [b"ARC-Seal", b"ARC-Message-Signature", b"ARC-Authentication-Results"])
 def test_a_missing_or_doubled_field_breaks_it(kind: bytes) -> None:
     field = next(field.raw for field in Fields.parse(TWO) if field.raw.startswith(kind + b": i=1"))
@@ -139,6 +142,7 @@ def test_a_broken_newest_signature_asks_for_no_older_key() -> None:
     assert [question.name for question in known.asked] == ["sel._domainkey.two.example"]
 
 
+# RFC 8617 5.1.2
 def test_a_failed_chain_is_sealed_once_as_failed_5_1_2() -> None:
     broken = TWO.replace(b"Bye", b"Buy")
     closed = sealed(broken, "two.example")
@@ -154,6 +158,7 @@ def test_a_failed_chain_is_sealed_once_as_failed_5_1_2() -> None:
     assert verify_chain_sync(odd, zone()).closed
 
 
+# RFC 8617 4.2.1
 def test_at_most_fifty_sets() -> None:
     chain = Chain(ChainStatus.PASS, "", instance=50)
     with pytest.raises(CannotSign, match="50"):

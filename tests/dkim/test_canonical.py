@@ -50,11 +50,13 @@ EXAMPLE_HEADER = [b"A: X\r\n", b"B : Y\t\r\n\tZ  \r\n"]
 EXAMPLE_BODY = b" C \r\nD \t E\r\n\r\n\r\n"
 
 
+# RFC 6376 3.4.2, 3.4.4 and 3.4.5
 def test_rfc_example_relaxed() -> None:
     assert [relaxed_field(raw, raw.index(b":")) for raw in EXAMPLE_HEADER] == [b"a:X", b"b:Y Z"]
     assert canonical_body(EXAMPLE_BODY, Form.RELAXED) == b" C\r\nD E\r\n"
 
 
+# RFC 6376 3.4.1 and 3.4.3
 def test_rfc_example_simple() -> None:
     assert b"".join(simple_field(raw) + b"\r\n" for raw in EXAMPLE_HEADER) == b"".join(EXAMPLE_HEADER)
     assert canonical_body(EXAMPLE_BODY, Form.SIMPLE) == b" C \r\nD \t E\r\n"
@@ -145,12 +147,14 @@ def fields(*raws: bytes) -> list[F]:
     return [F(raw[: raw.index(b":")].decode().lower(), raw, raw.index(b":")) for raw in raws]
 
 
+# RFC 6376 5.4.2
 def test_names_take_fields_from_the_bottom_5_4_2() -> None:
     header = fields(b"A: 1\r\n", b"B: 2\r\n", b"A: 3\r\n")
     assert signed_header(header, ["a", "b"], Form.RELAXED) == b"a:3\r\nb:2\r\n"
     assert signed_header(header, ["a", "a"], Form.SIMPLE) == b"A: 3\r\nA: 1\r\n"
 
 
+# RFC 6376 5.4 and 8.15
 def test_names_beyond_what_there_is_add_nothing_5_4() -> None:
     header = fields(b"A: 1\r\n")
     assert signed_header(header, ["a", "a", "c", "a"], Form.RELAXED) == b"a:1\r\n"

@@ -18,6 +18,7 @@ DIGEST = hashlib.sha256(b"text").digest()
 BOTH = [KeyType.RSA, KeyType.ED25519]
 
 
+# RFC 6376 3.3, RFC 8463 3
 @pytest.mark.parametrize("type", BOTH)
 def test_sign_and_verify(type: KeyType) -> None:
     signature = key(type).sign(DIGEST)
@@ -48,6 +49,7 @@ def test_pkcs1_and_encrypted_pem() -> None:
             load_key(locked, password)
 
 
+# RFC 8463 4
 def test_an_ed25519_seed() -> None:
     # RFC 8463 A.1: the key of the example
     loaded = load_key("nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=\n")
@@ -71,6 +73,7 @@ def test_keys_of_other_kinds_and_too_short_ones() -> None:
         generate(KeyType.RSA, 512)
 
 
+# RFC 6376 3.6.1
 def test_bare_rsa_public_key_is_understood_3_6_1() -> None:
     made = key(KeyType.RSA)
     bare = made._key.public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)

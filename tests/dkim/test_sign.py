@@ -16,6 +16,7 @@ def parsed(message: bytes) -> Signature:
     return Signature.parse(Fields.parse(message)[0].value)
 
 
+# RFC 6376 5.4.1, RFC 8058 4
 def test_defaults() -> None:
     signature = parsed(signed())
     assert (signature.domain, signature.selector) == (Domain("example.org"), "sel")
@@ -77,6 +78,7 @@ def test_one_author_is_needed(message: bytes) -> None:
         signed(message)
 
 
+# RFC 6376 5.4
 def test_from_is_always_signed() -> None:
     with pytest.raises(ValueError, match="From"):
         signer(oversigned=("to",))
@@ -113,6 +115,7 @@ def test_an_empty_body() -> None:
             assert result.status is Status.PASS, (message, form)
 
 
+# RFC 8616 4
 def test_international_domain() -> None:
     by = signer("bücher.example")
     known = Zone({"sel._domainkey.xn--bcher-kva.example TXT": [str(KeyRecord.of(key()))]})

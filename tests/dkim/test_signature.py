@@ -75,6 +75,7 @@ CHANGES = {
 }
 
 
+# RFC 6376 6.1.1
 @pytest.mark.parametrize("old, new, why", CHANGES.values(), ids=CHANGES)
 def test_no_signature(old: str, new: str, why: str) -> None:
     assert old in GOOD
@@ -95,6 +96,7 @@ def test_bytes_that_are_no_text_do_not_matter() -> None:
         Signature.parse(b"\xff\xfe\x00")
 
 
+# RFC 8616 4
 def test_unicode_domains_8616() -> None:
     signature = Signature.parse(
         GOOD.replace("d=example.net", "d=bücher.example").replace("eng.example.net;", "bücher.example;")
@@ -127,6 +129,7 @@ B_VALUES = {
 }
 
 
+# RFC 6376 3.7
 @pytest.mark.parametrize("raw, want", B_VALUES.values(), ids=B_VALUES)
 def test_the_value_of_b_is_taken_out_3_7(raw: bytes, want: bytes) -> None:
     (field,) = Fields.parse(raw + b"\r\n")
@@ -141,6 +144,7 @@ def test_what_can_be_told_of_a_broken_signature() -> None:
     assert salvage(b"nonsense") == (None, "")
 
 
+# RFC 6376 2.11, RFC 8616 5
 def test_identity_with_odd_characters() -> None:
     signature = replace(Signature.parse(GOOD), identity="a;b=c d@example.net")
     assert ("i", "a=3Bb=3Dc=20d@example.net") in signature.tags()

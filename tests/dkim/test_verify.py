@@ -82,6 +82,7 @@ def test_a_pass_and_what_it_tells() -> None:
     assert "dkim=pass: signed by example.org" in result.explain()
 
 
+# RFC 8601 2.7.1, RFC 6008
 def test_results_for_the_header() -> None:
     good, bad = check()[0].method_result(), check(SIGNED.replace(b"Bye", b"Buy"))[0].method_result()
     field = AuthenticationResults("mx.example.net", (good, bad)).field()
@@ -165,6 +166,7 @@ KEYS: dict[str, tuple[Any, str, str]] = {
 }
 
 
+# RFC 6376 6.1.2 and 6.1.3
 @pytest.mark.parametrize("records, status, why", KEYS.values(), ids=KEYS)
 def test_keys(records: Any, status: str, why: str) -> None:
     known = Zone({"sel._domainkey.example.org TXT": records} if records else {})
@@ -175,6 +177,7 @@ def test_keys(records: Any, status: str, why: str) -> None:
         assert any("records for one selector" in warning for warning in result.warnings)
 
 
+# RFC 6376 3.6.1
 def test_t_s_needs_the_same_domain() -> None:
     message = signed(by=signer(identity="@sub.example.org"))
     assert check(message)[0].status is Status.PASS
@@ -215,6 +218,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str, str]] = {
 }
 
 
+# RFC 6376 6.1.1, RFC 8301 3.1
 @pytest.mark.parametrize("message, policy, status, why", REFUSED.values(), ids=REFUSED)
 def test_refused_before_dns(message: bytes, policy: dict[str, Any], status: str, why: str) -> None:
     known = zone()
@@ -249,6 +253,7 @@ def test_l_tag(length: int, treatment: BodyLength, status: str) -> None:
     assert any(f"l={length}" in warning for warning in result.warnings)
 
 
+# RFC 6376 8.2
 def test_text_added_behind_l_is_never_silent() -> None:
     message = forge(length=21) + b"Buy now!\r\n"
     assert check(message)[0].status is Status.POLICY
@@ -273,6 +278,7 @@ SHORT = (
 )
 
 
+# RFC 8301 3.2
 def test_keys_below_1024_bits_never_count_8301() -> None:
     message = signed(by=signer(type=KeyType.RSA))
     (result,) = check(message, zone(text=f"v=DKIM1; p={SHORT}"))

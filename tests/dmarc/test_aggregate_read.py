@@ -58,6 +58,7 @@ NEW = """<?xml version="1.0"?>
 """
 
 
+# RFC 9990 3.1.1, 5 and A
 def test_every_element_of_rfc_9990() -> None:
     report = read_aggregate(NEW.encode())
     assert report.problems == ()
@@ -90,6 +91,7 @@ OLD = re.sub(
 OLD = OLD.replace(' xmlns="urn:ietf:params:xml:ns:dmarc-2.0"', "").replace("<fo>", "<pct>50</pct><fo>")
 
 
+# RFC 7489 7.2 and C
 def test_rfc_7489() -> None:
     report = read_aggregate(OLD.encode())
     assert report.format is Format.RFC7489

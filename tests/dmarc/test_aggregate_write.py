@@ -58,6 +58,7 @@ def complaint(xml: bytes, format: Format, tmp_path: Path | None = None) -> str:
     pytest.skip("neither lxml nor xmllint is here: pip install lxml, or apt install libxml2-utils")
 
 
+# RFC 9990 A
 @QUICK
 @given(reports())
 def test_rfc_9990_is_valid_and_read_again_the_same(report: AggregateReport) -> None:
@@ -68,6 +69,7 @@ def test_rfc_9990_is_valid_and_read_again_the_same(report: AggregateReport) -> N
     assert again == report
 
 
+# RFC 7489 C
 @QUICK
 @given(reports(Format.RFC7489))
 def test_rfc_7489_is_valid_and_read_again_the_same(report: AggregateReport) -> None:
@@ -97,6 +99,7 @@ def test_the_validator_can_complain() -> None:
     assert complaint(xml, Format.RFC7489)
 
 
+# RFC 9990 3.1.6 and 3.1.1.9
 def test_words_that_the_other_format_lacks() -> None:
     def overrides(kind: OverrideType, format: Format, comment: str = "") -> tuple[Override, ...]:
         row = Row("192.0.2.1", 1, Disposition.PASS, True, True, "example.com", overrides=(Override(kind, comment),))
@@ -111,6 +114,7 @@ def test_words_that_the_other_format_lacks() -> None:
     assert old.policy.sp is Request.REJECT
 
 
+# RFC 9990 3.1.1.13
 def test_helo_has_no_place_in_rfc_9990() -> None:
     row = Row(
         "192.0.2.1", 1, Disposition.NONE, False, False, "example.com",
@@ -190,6 +194,7 @@ def test_the_mail() -> None:
     assert max(map(len, data.split(b"\r\n"))) <= 998
 
 
+# RFC 9990 3.5.1
 @pytest.mark.parametrize("report_id", ["", "a b", "a\r\nBcc: x@y.example", "<a>", "a@b@c"])
 def test_a_report_id_that_is_none(report_id: str) -> None:
     with pytest.raises(ValueError, match="no report id"):

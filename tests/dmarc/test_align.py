@@ -108,6 +108,7 @@ def test_no_answer_leaves_it_open() -> None:
     assert outcome.failed
 
 
+# RFC 9989 4.10.2
 def test_each_means_walks_until_it_is_aligned() -> None:
     passed = ["dkim:a.example.com", "dkim:example.com", "spf:b.example.com"]
     outcome, asked = align("example.com", passed, {"example.com": P})
@@ -115,6 +116,7 @@ def test_each_means_walks_until_it_is_aligned() -> None:
     assert asked == ["com", "b.example.com"]
 
 
+# RFC 7489 3.1
 def test_suffix_list_asks_nothing() -> None:
     outcome, asked = align(
         "a.example.com", ["dkim:b.example.com", "spf:other.com", "spf:com"], {"example.com": P}, Mode.RFC7489

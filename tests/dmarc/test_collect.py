@@ -65,6 +65,7 @@ ROWS = {
 }  # fmt: skip
 
 
+# RFC 9990 3.1.1.9
 @pytest.mark.parametrize("record, passed, done, why, disposition, reasons", ROWS.values(), ids=ROWS)
 def test_a_row(
     record: str, passed: str | None, done: Disposition | None, why: tuple[Override, ...],
@@ -128,6 +129,7 @@ def test_the_same_is_counted_and_reported_once() -> None:
     assert due(keeper, 2**40) == []
 
 
+# RFC 9990 3.1.4
 def test_a_report_made_again_is_the_same() -> None:
     keeper = MemoryKeeper()
     note(keeper, verdict(), some_row(), NOON)

@@ -88,6 +88,7 @@ ORGANIZATIONS = {
 }
 
 
+# RFC 9989 4.10.2
 @pytest.mark.parametrize("start, met, want", ORGANIZATIONS.values(), ids=ORGANIZATIONS)
 def test_organizational_domain_4_10_2(start: str, met: list[tuple[str, str | None]], want: str) -> None:
     assert organizational(start, places(*met)) == want

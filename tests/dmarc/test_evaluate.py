@@ -48,6 +48,7 @@ CASES = {
 }
 
 
+# RFC 9989 5.3.6, RFC 7489 6.6.4
 @pytest.mark.parametrize("passed, record, options, status, disposition", CASES.values(), ids=CASES)
 def test_verdicts(
     passed: list[str], record: str | None, options: dict[str, Any], status: str, disposition: str
@@ -70,6 +71,7 @@ FROMS = {
 }
 
 
+# RFC 9989 5.3.1
 @pytest.mark.parametrize("header_from, status", FROMS.values(), ids=FROMS)
 def test_zero_one_and_many_from_are_stated_5_3_1(header_from: Any, status: str) -> None:
     verdict = judge(header_from, ["dkim:example.com"], P)
@@ -94,6 +96,7 @@ def test_the_from_of_a_message(header: bytes, status: str) -> None:
     assert verdict.method_result().result == status
 
 
+# RFC 8601 2.7.1, RFC 9989 9.2
 def test_result_for_the_header() -> None:
     field = AuthenticationResults("mx.example.net", (judge("example.com", [], P).method_result(),)).field()
     assert b"dmarc=fail (p=reject dis=reject)" in field

@@ -49,6 +49,7 @@ def mail(feedback: bytes = FEEDBACK, original: tuple[str, bytes] | None = ("mess
     return b"".join([*parts, b"--b--\r\n"])
 
 
+# RFC 9991 4, RFC 6591 3
 def test_every_field() -> None:
     report = read_failure(mail())
     assert report.problems == ()

@@ -69,6 +69,7 @@ POLICIES = {
 }
 
 
+# RFC 9989 4.10.1
 @pytest.mark.parametrize("text, p, sub, missing, usable, wrong", POLICIES.values(), ids=POLICIES)
 def test_policies(text: str, p: str, sub: str, missing: str, usable: bool, wrong: list[str]) -> None:
     record = Record.parse(text)
@@ -100,6 +101,7 @@ URIS = {
 }
 
 
+# RFC 9989 4.8
 @pytest.mark.parametrize("value, uris", URIS.values(), ids=URIS)
 def test_report_addresses(value: str, uris: list[str]) -> None:
     assert [str(uri) for uri in Record.parse(f"v=DMARC1; p=none; rua={value}").rua] == uris
@@ -118,6 +120,7 @@ def test_failure_options(value: str, want: tuple[str, ...]) -> None:
     assert Record.parse(f"v=DMARC1; p=none; fo={value}").fo == want
 
 
+# RFC 7489 6.3
 @pytest.mark.parametrize("value, want", {"0": 0, "50": 50, "101": 100, "-1": 100, "x": 100, "²": 100}.items())
 def test_pct(value: str, want: int) -> None:
     assert Record.parse(f"v=DMARC1; p=none; pct={value}").pct == want

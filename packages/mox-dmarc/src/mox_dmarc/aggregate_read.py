@@ -1,4 +1,4 @@
-"""An aggregate report from its XML: RFC 9990 appendix A, RFC 7489 appendix C, and what reporters make of them.
+"""An aggregate report from its XML: RFC 9990 A, RFC 7489 C, and what reporters make of them.
 
     read_aggregate   XML, gzip, zip or a mail -> AggregateReport
     iter_rows        the same, row by row, for reports that are too large to be held

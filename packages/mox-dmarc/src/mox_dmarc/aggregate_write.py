@@ -1,4 +1,4 @@
-"""An aggregate report as XML, as a file, and as the mail that carries it.  RFC 9990 3.5 and appendix A.
+"""An aggregate report as XML, as a file, and as the mail that carries it.  RFC 9990 3.5, RFC 9990 A.
 
     to_xml          AggregateReport -> XML of either format, valid by its schema
     file_name       what the attachment must be called
