@@ -17,6 +17,8 @@ a.example      TXT  "v=spf1 ip4:192.0.2.0/24 a:h.example -all exp=e.example"
 e.example      TXT  "go\x07 away"
 b.example      TXT  "v=spf1 oops +all"
 c.example      TXT  TIMEOUT
+f.example      TXT  "v=spf1 -all"
+f.example      TXT  "v=spf1 ~all"
 d.example      TXT  "v=spf1 ip4:192.0.2.0/24 -all"
 """
 
@@ -81,6 +83,24 @@ def test_parse(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     told = json.loads(capsys.readouterr().out)
     assert told["directives"][0]["domain"] == "%{d}"
     assert (told["redirect"], told["others"], told["mistakes"]) == ("b.example", ["moo=x"], [])
+
+
+LOOKUPS = {
+    "a.example": (GOOD, "v=spf1 ip4:192.0.2.0/24 a:h.example -all exp=e.example\n"),
+    "b.example": (BAD, "no such mechanism at character 8"),
+    "c.example": (LATER, "no answer for c.example TXT: timeout"),
+    "e.example": (BAD, "e.example has no SPF record"),
+    "f.example": (BAD, "f.example has 2 SPF records"),
+}
+
+
+@pytest.mark.parametrize("domain", LOOKUPS)
+def test_lookup(zone: str, capsys: pytest.CaptureFixture[str], domain: str) -> None:
+    code, said = LOOKUPS[domain]
+    assert main(["lookup", domain, "--zone", zone]) == code
+    assert said in capsys.readouterr().out
+    assert main(["lookup", domain, "--zone", zone, "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["domain"] == domain
 
 
 AUDITS = {

@@ -58,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
         check.add_argument(f"--max-{name}", dest=name, type=kind, default=most, metavar="N", help=f"limit; {most}")
     check.set_defaults(command=_check)
 
+    lookup = commands.add_parser("lookup", parents=[asking], help="ask for a domain's record, and read it")
+    lookup.add_argument("domain")
+    lookup.set_defaults(command=_lookup)
+
     parse = commands.add_parser("parse", help="read the text of a record")
     parse.add_argument("text", help="the record, or - for the standard input")
     parse.add_argument("--json", action="store_true", help="write JSON")
@@ -111,6 +115,27 @@ def _check(options: argparse.Namespace) -> int:
 
 def _text(options: argparse.Namespace) -> str:
     return sys.stdin.read().removesuffix("\n") if options.text == "-" else str(options.text)
+
+
+def _lookup(options: argparse.Namespace) -> int:
+    from mox_dns import Domain, run_blocking, txt
+    from mox_spf import examine
+    from mox_spf.record import claims_spf
+
+    domain = Domain.parse(options.domain).ascii
+    answer = run_blocking(txt(domain), _resolver(options)).value
+    texts = [text.decode("latin-1") for text in answer.records if claims_spf(text)]
+    mistakes = [mistake for text in texts for mistake in examine(text)[1]]
+    trouble = [str(mistake) for mistake in mistakes]
+    if answer.failed:
+        trouble.append(f"no answer for {answer.question}: {answer.status}")
+    elif len(texts) != 1:
+        trouble.append(f"{domain} has {len(texts) or 'no'} SPF record{'s' if len(texts) > 1 else ''} (RFC 7208 4.5)")
+    facts = {"domain": domain, "records": texts, "authentic": answer.authentic, "trouble": trouble}
+    _tell(facts, "\n".join([*texts, *trouble]), options.json)
+    if answer.failed:
+        return LATER
+    return BAD if trouble else GOOD
 
 
 def _parse(options: argparse.Namespace) -> int:

@@ -90,7 +90,8 @@ class Result:
 
     `reason` is ours, `explanation` the sender's domain's, for a fail.  `mechanism` is the term that decided, as
     written; empty where none did.  `problem` says what a permerror or temperror is about.  `lookups` and
-    `void_lookups` are what RFC 7208 4.6.4 counts.  `authentic`: DNSSEC vouches for every answer that was used."""
+    `void_lookups` are what RFC 7208 4.6.4 counts.  `authentic`: DNSSEC vouches for every answer that was used.
+    `entries` is what `trace` is made of."""
 
     status: Status
     reason: str
