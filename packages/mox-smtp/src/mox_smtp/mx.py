@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 from mox_dns import Domain, DomainSyntaxError, Lookup, Mx, addresses, mx
 
@@ -101,16 +101,17 @@ class HostAddresses:
     canonical: str = ""
 
 
-def plan_addresses(host: str) -> Lookup[HostAddresses]:
-    """The addresses of a host, IPv6 and IPv4 in turns, so that one dead family costs one attempt."""
+def plan_addresses(host: str, families: tuple[int, ...] = (6, 4)) -> Lookup[HostAddresses]:
+    """The addresses of a host, the families in turns, so that one dead family costs one attempt.  `families`: which to
+    use, the one to be tried first in front: (6, 4), (4, 6), (4,) or (6,)."""
     found = yield from addresses(host)
-    if not found.found:
-        why = "no answer for the addresses of" if found.failed else "no address for"
-        return HostAddresses(host, (), f"{why} {host}", temporary=found.failed, authentic=found.authentic)
-    v6, v4 = list(found.v6.records), list(found.v4.records)
-    turns = [address for pair in zip(v6, v4, strict=False) for address in pair]
-    rest = v6[len(v4) :] + v4[len(v6) :]
-    canonical = found.v6.canonical if v6 else found.v4.canonical
-    return HostAddresses(
-        host, tuple((turns + rest)[:MAX_ADDRESSES]), authentic=found.authentic, canonical=canonical or host
-    )
+    by_family = {4: list(found.v4.records), 6: list(found.v6.records)}
+    lists = [by_family[family] for family in families]
+    turns = [address for row in zip_longest(*lists) for address in row if address is not None]
+    if not turns:
+        failed = any((found.v4 if family == 4 else found.v6).failed for family in families)
+        kind = f"IPv{families[0]} address" if len(families) == 1 else "address"
+        why = f"no answer for the addresses of {host}" if failed else f"no {kind} for {host}"
+        return HostAddresses(host, (), why, temporary=failed, authentic=found.authentic)
+    canonical = found.v6.canonical if by_family[6] else found.v4.canonical
+    return HostAddresses(host, tuple(turns[:MAX_ADDRESSES]), authentic=found.authentic, canonical=canonical or host)

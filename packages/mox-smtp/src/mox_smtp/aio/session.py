@@ -253,7 +253,11 @@ class Session:
         self._early = []
         try:
             upgraded = await self._loop.start_tls(
-                transport, cast(Any, self), context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                transport,
+                cast(Any, self),
+                context,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
                 ssl_shutdown_timeout=LINGER_SECONDS,
             )
             if upgraded is None:  # the loop's word for: closed meanwhile
