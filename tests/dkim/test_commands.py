@@ -94,6 +94,43 @@ def test_arc(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert '"status": "fail"' in capsys.readouterr().out
 
 
+def test_seal(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = [
+        "--key",
+        str(made / "key.pem"),
+        "--domain",
+        "example.org",
+        "--selector",
+        "sel",
+        "--zone",
+        str(made / "zone"),
+    ]
+    found = ["--results", "mx.example.org; spf=pass smtp.mailfrom=example.org"]
+    assert main(["seal", str(made / "m.eml"), *named, *found, "--whole"]) == 0
+    (made / "sealed.eml").write_bytes(capsys.readouterr().out.encode())
+    assert main(["arc", str(made / "sealed.eml"), "--zone", str(made / "zone")]) == 0
+    assert "last sealed by example.org" in capsys.readouterr().out
+    (made / "slow").write_text("sel._domainkey.example.org TXT TIMEOUT\n")
+    named[-1] = str(made / "slow")
+    assert main(["seal", str(made / "sealed.eml"), *named, *found]) == 75
+    assert "not sealed" in capsys.readouterr().err
+
+
+def test_parse(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["parse", "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "kind": "key record", "type": "ed25519", "testing": False, "revoked": False, "bits": 256,
+    }  # fmt: skip
+    assert main(["parse", "v=1; a=rsa-sha256; d=a.example; s=b; h=from; bh=eA==; b=eA=="]) == 0
+    assert "d: a.example" in capsys.readouterr().out
+    assert main(["parse", "v=DKIM1; p=*"]) == 1
+    assert "p= is not base64" in capsys.readouterr().out
+    assert main(["parse", "v=DKIM1; p=eA==", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["problem"] == "p= is no RSA key"
+    assert main(["parse", "p=; p=", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"problem": "a second p=", "at": 4}
+
+
 def test_a_missing_file_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "/nonexistent/x.eml"]) == 2
     assert "No such file" in capsys.readouterr().err

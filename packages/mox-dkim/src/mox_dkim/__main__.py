@@ -1,4 +1,4 @@
-"""The command line: python -m mox_dkim verify | arc | sign | keygen | txt | lookup."""
+"""The command line: python -m mox_dkim verify | arc | sign | seal | keygen | txt | parse | lookup."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mox_dkim import PrivateKey
+    from mox_dkim import KeyRecord, PrivateKey
     from mox_dns.resolver import BlockingResolver
 
 # What scripts can tell apart.
@@ -42,13 +42,20 @@ def _parser() -> argparse.ArgumentParser:
 
     sign = commands.add_parser("sign", help="write the DKIM-Signature field for a message")
     sign.add_argument("message", nargs="?", default="-", help="a file, or - for standard input")
-    sign.add_argument("--key", required=True, metavar="FILE", help="private key, PEM")
-    sign.add_argument("--domain", required=True)
-    sign.add_argument("--selector", required=True)
     sign.add_argument("--identity", default="", help="the i= tag")
     sign.add_argument("--lifetime", type=int, metavar="SECONDS", help="write x=")
-    sign.add_argument("--whole", action="store_true", help="write the message behind the field")
     sign.set_defaults(run=_sign)
+
+    seal = commands.add_parser("seal", help="write an ARC set for a message that is passed on")
+    seal.add_argument("message", nargs="?", default="-", help="a file, or - for standard input")
+    seal.add_argument("--results", required=True, help="what was found: 'mx.example.org; spf=pass smtp.mailfrom=…'")
+    seal.set_defaults(run=_seal)
+
+    for command in (sign, seal):
+        command.add_argument("--key", required=True, metavar="FILE", help="private key, PEM")
+        command.add_argument("--domain", required=True)
+        command.add_argument("--selector", required=True)
+        command.add_argument("--whole", action="store_true", help="write the message behind the field")
 
     keygen = commands.add_parser("keygen", help="make a key; writes PEM")
     keygen.add_argument("--type", choices=["rsa", "ed25519"], default="rsa")
@@ -63,15 +70,20 @@ def _parser() -> argparse.ArgumentParser:
     txt.add_argument("--testing", action="store_true", help="t=y: failures count as unsigned")
     txt.set_defaults(run=_txt)
 
+    parse = commands.add_parser("parse", help="read a key record or the value of a DKIM-Signature; 0 if it is one")
+    parse.add_argument("text", help="such as 'v=DKIM1; p=…'")
+    parse.set_defaults(run=_parse)
+
     lookup = commands.add_parser("lookup", help="fetch and explain a key record")
     lookup.add_argument("selector")
     lookup.add_argument("domain")
     lookup.set_defaults(run=_lookup)
 
-    for command in (verify, arc, sign):
+    for command in (verify, arc, sign, seal):
         command.add_argument("--exact", action="store_true", help="leave line ends as they are (else LF becomes CRLF)")
-    for command in (verify, arc, lookup):
+    for command in (verify, arc, seal, lookup):
         command.add_argument("--zone", metavar="FILE", help="DNS answers from a file, lines of NAME TYPE VALUE")
+    for command in (verify, arc, parse, lookup):
         command.add_argument("--json", action="store_true", help="for programs")
     for command in (verify, arc):
         command.add_argument("--explain", action="store_true", help="what was looked at, and why it ended so")
@@ -124,6 +136,55 @@ def _sign(options: argparse.Namespace) -> int:
     return GOOD
 
 
+def _seal(options: argparse.Namespace) -> int:
+    import time
+
+    from mox_dkim import CannotSign, Sealer, verify_chain_sync
+    from mox_message import AuthenticationResults, Content, Fields
+
+    message = _message(options)
+    found = AuthenticationResults.parse(options.results)
+    chain = verify_chain_sync(message, _resolver(options))
+    sealer = Sealer(options.domain, options.selector, _key(options.key))
+    try:
+        fields = sealer.seal(Fields.parse(message), Content.of(message), found, chain, now=time.time())
+    except CannotSign as error:
+        print(f"not sealed: {error}", file=sys.stderr)
+        return LATER if chain.status == "temperror" else BAD
+    sys.stdout.buffer.write(fields + message if options.whole else fields)
+    sys.stdout.buffer.flush()
+    return GOOD
+
+
+def _parse(options: argparse.Namespace) -> int:
+    from mox_dkim import KeyRecord, KeyRecordSyntaxError, Signature, SignatureSyntaxError
+
+    facts: dict[str, object]
+    try:
+        if re.search(r"(?:^|;)\s*bh\s*=", options.text):
+            facts = {"kind": "signature", **dict(Signature.parse(options.text).tags())}
+        else:
+            record = KeyRecord.parse(options.text)
+            facts = {"kind": "key record", **_key_facts(record)}
+    except (KeyRecordSyntaxError, SignatureSyntaxError) as error:
+        problem: dict[str, object] = {"problem": error.why, "at": error.at}
+        print(json.dumps(problem) if options.json else error)
+        return BAD
+    print(json.dumps(facts, indent=1) if options.json else "\n".join(f"{key}: {value}" for key, value in facts.items()))
+    return BAD if "problem" in facts else GOOD
+
+
+def _key_facts(record: KeyRecord) -> dict[str, object]:
+    """What a key record says, and what is wrong with its key."""
+    facts: dict[str, object] = {"type": record.type, "testing": record.testing, "revoked": record.revoked}
+    if not record.revoked:
+        try:
+            facts["bits"] = record.public_key().bits
+        except ValueError as error:
+            facts["problem"] = str(error)
+    return facts
+
+
 def _keygen(options: argparse.Namespace) -> int:
     from mox_dkim import KeyType, generate
 
@@ -165,15 +226,9 @@ def _lookup(options: argparse.Namespace) -> int:
     for data in answer.records:
         text = data.decode("utf-8", "replace")
         try:
-            record = KeyRecord.parse(text)
-            facts: dict[str, object] = {"type": record.type, "testing": record.testing, "revoked": record.revoked}
-            if not record.revoked:
-                facts["bits"] = record.public_key().bits
-            found.append({"text": text, **facts})
+            found.append({"text": text, **_key_facts(KeyRecord.parse(text))})
         except KeyRecordSyntaxError as error:
             found.append({"text": text, "problem": error.why})
-        except ValueError as error:
-            found.append({"text": text, "problem": str(error)})
     if options.json:
         print(json.dumps({"name": name, "status": str(answer.status), "records": found}, indent=1))
     else:

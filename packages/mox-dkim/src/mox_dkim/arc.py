@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from mox_dkim.canonical import CRLF, BodyHash, Form, relaxed_field, signed_header
+from mox_dkim.canonical import CRLF, BodyHash, Form, SignedHeader, relaxed_field, signed_header
 from mox_dkim.key import SigningKey
 from mox_dkim.policy import DEFAULT, BodyLength, Policy
 from mox_dkim.sign import OVERSIGNED, SIGNED_IF_PRESENT, CannotSign, Signer, signed_names
@@ -121,6 +121,10 @@ class _Set:
     seal: Signature
     chain: str
 
+    def canonical(self) -> tuple[bytes, ...]:
+        """Its fields as a seal signs them, RFC 8617 5.1.1."""
+        return tuple([relaxed_field(field.raw, field.colon) for field in self.fields])
+
     def hop(self) -> Hop:
         results = None
         try:
@@ -158,7 +162,7 @@ def plan_verify_chain(content: Content, fields: Fields, *, policy: Policy = DEFA
     bodies.source = lambda: content.chunks(fields.end)
     for one in sets:
         bodies.want(want_of(one.message))
-    check = _Check(fields, sets, bodies, policy, answers)
+    check = _Check(fields, sets, bodies, policy, answers, SignedHeader(fields), [one.canonical() for one in sets])
     # The newest message signature first: most chains that fail do so there, and then no other key is asked for.
     last = sets[-1]
     yield from _ask([last.message, last.seal], answers, trace)
@@ -309,13 +313,15 @@ class _Check:
     bodies: Bodies
     policy: Policy
     answers: dict[str, Answer]
+    header: SignedHeader
+    canonical: Sequence[tuple[bytes, ...]]  # the three fields of each set, made canonical once
 
     def message(self, one: _Set) -> tuple[ChainStatus, str]:
         """Is the message what the signature with this instance says?"""
         signature, what = one.message, f"message signature with i={one.instance}"
         if signature.length is not None and self.policy.body_length is BodyLength.REFUSE:
             return ChainStatus.FAIL, f"{what}: l= leaves the end of the body open"
-        data = signed_header(self.fields, signature.headers, signature.header_form)
+        data = self.header.signed(signature.headers, signature.header_form)
         status, reason = self._verify(signature, data + without_b_of(one.fields[1], signature.header_form), what)
         if status is not ChainStatus.PASS:
             return status, reason
@@ -328,9 +334,7 @@ class _Check:
 
     def seal(self, one: _Set) -> tuple[ChainStatus, str]:
         """Is the seal with this instance right?  RFC 8617 5.1.1: over all sets up to its own."""
-        pieces = []
-        for before in self.sets[: one.instance]:
-            pieces += [relaxed_field(field.raw, field.colon) for field in before.fields]
+        pieces = [piece for before in self.canonical[: one.instance] for piece in before]
         pieces[-1] = without_b_of(one.fields[2], Form.RELAXED)
         return self._verify(one.seal, CRLF.join(pieces), f"seal with i={one.instance}")
 
