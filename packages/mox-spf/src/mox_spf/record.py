@@ -270,7 +270,7 @@ class _Reader(Scanner):
         text = self.text[start : self.end]
         spec: MacroString | None = None
         if name in ("ip4", "ip6"):
-            self.expect(":")
+            self.colon()
             block = self.ip4_network() if name == "ip4" else self.ip6_network()
             return Directive(qualifier, name, text, None, block, 32, 128, start)
         if name in ("a", "mx"):
@@ -279,20 +279,32 @@ class _Reader(Scanner):
                 spec, cidr4, cidr6 = self.domain_and_lengths()
             return Directive(qualifier, name, text, spec, None, cidr4, cidr6, start)
         if name in ("include", "exists"):
-            self.expect(":")
+            self.colon()
             spec = self.domain_spec(self.end)
         elif name not in MECHANISMS:
             self.fail("no such mechanism", start)
-        elif name == "ptr" and self.literal(":"):
+        elif name == "ptr" and self.at < self.end and self.text[self.at] == ":":
+            self.at += 1
             spec = self.domain_spec(self.end)
         if self.at < self.end:
             self.fail("unexpected text")
         return Directive(qualifier, name, text, spec, None, 32, 128, start)
 
+    def colon(self) -> None:
+        if self.at >= self.end or self.text[self.at] != ":":
+            self.fail("expected ':'")
+        self.at += 1
+
     def domain_and_lengths(self) -> tuple[MacroString | None, int, int]:
+        spec: MacroString | None = None
+        if self.text[self.at] == ":" and self.text.find("/", self.at, self.end) < 0:
+            self.at += 1
+            return self.domain_spec(self.end), 32, 128
         # A slash may also stand in a name, so the lengths are looked for from the end.
         lengths = self.lengths_at_end()
-        spec = self.domain_spec(lengths.start()) if self.literal(":") else None
+        if self.text[self.at] == ":":
+            self.at += 1
+            spec = self.domain_spec(lengths.start())
         if self.at < lengths.start():
             self.fail("unexpected text")
         return spec, self.cidr_length(lengths, 1, 32), self.cidr_length(lengths, 2, 128)
