@@ -29,6 +29,7 @@ $ORIGIN example.org.
 *.dyn   TXT     "any"
 here.dyn TXT    "only this"
 *.slow  TIMEOUT
+bad.dyn TXT SERVFAIL
 key     TXT     ( "v=DKIM1; "
                   "p=abc" )    ; joined
 octets  TXT     "\\255\\000\\"("
@@ -51,6 +52,8 @@ CASES: dict[str, tuple[str, str, Status, tuple[object, ...] | None, int]] = {
     "nor for the name above": ("dyn.example.org", "TXT", Status.NODATA, (), 300),
     "nor another type": ("x.dyn.example.org", "MX", Status.NODATA, (), 300),
     "a wildcard that fails": ("x.slow.example.org", "A", Status.TIMEOUT, (), 0),
+    "nor for what fails": ("bad.dyn.example.org", "TXT", Status.SERVFAIL, (), 0),
+    "and has nothing else": ("bad.dyn.example.org", "A", Status.NXDOMAIN, (), 300),
     "brackets": ("key.example.org", "TXT", Status.OK, (b"v=DKIM1; p=abc",), 5400),
     "escapes": ("octets.example.org", "TXT", Status.OK, (b'\xff\0"(',), 5400),
     "an alias": ("alias.example.org", "A", Status.OK, None, 300),

@@ -55,6 +55,7 @@ class Zone:
         self._records: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._failures: dict[tuple[str, str], Status] = {}
         self._wild: set[str] = set()
+        self._failing: set[str] = set()
         self._ttls: dict[tuple[str, str], int] = {}
         self._names: set[str] = set()
         for key, values in (records or {}).items():
@@ -80,6 +81,7 @@ class Zone:
             self._wild.add(name)
         if isinstance(values, Status) or (isinstance(values, str) and values in FAILURES):
             self._failures[at] = values if isinstance(values, Status) else FAILURES[values]
+            self._failing.add(name)
             return
         single = isinstance(values, str | bytes)
         made = tuple(_record(at[1], value) for value in ([values] if single else values))
@@ -122,7 +124,7 @@ class Zone:
 
     def _source(self, name: str) -> str:
         """The name whose records count: itself, or the wildcard of the closest name that exists (RFC 4592 3.3.1)."""
-        if not self._wild or name in self._names:
+        if not self._wild or name in self._names or name in self._failing:
             return name
         above = name
         while above:
