@@ -9,6 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from kit.certificates import make
+from mox_dane import Selector, UnusableSource
+from mox_dane import make as make_record
 from mox_dane.path import MAX_PATHS, Certificate, paths
 
 ROOT = make("Root", ca=True)
@@ -86,6 +88,22 @@ def test_ways_are_bounded() -> None:
 
     assert list(paths([leaf, *maze], never)) == []
     assert len(looked) < MAX_PATHS
+
+
+def of_version(number: int) -> bytes:
+    """A certificate whose version is changed, and which is else whole."""
+    at = ROOT.der.index(b"\xa0\x03\x02\x01\x02") + 4
+    return ROOT.der[:at] + bytes([number]) + ROOT.der[at + 1 :]
+
+
+@pytest.mark.parametrize("number", [1, 3, 255])
+def test_a_version_that_is_none(number: int) -> None:
+    odd = Certificate(of_version(number))
+    with pytest.raises(ValueError):
+        _ = odd.parsed
+    assert not Certificate(make("leaf", ROOT).der).signed_by(odd)
+    with pytest.raises(UnusableSource):
+        make_record(odd.der, selector=Selector.CERT)
 
 
 def test_no_certificate_at_all() -> None:

@@ -50,11 +50,18 @@ def test_unusable(record: Tlsa, why: str) -> None:
     assert selected([record]) == ()
 
 
+KINDS = {
+    "whole certificate": (0, 0, LEAF.der),
+    "whole key": (1, 0, LEAF.spki),
+    "certificate, SHA-256": (0, 1, D32),
+    "key, SHA-256": (1, 1, D32),
+    "certificate, SHA-512": (0, 2, D64),
+    "key, SHA-512": (1, 2, D64),
+}
+
+
 @pytest.mark.parametrize("usage", [2, 3])
-@pytest.mark.parametrize(
-    "selector, matching, data",
-    [(0, 0, LEAF.der), (1, 0, LEAF.spki), (0, 1, D32), (1, 1, D32), (0, 2, D64), (1, 2, D64)],
-)
+@pytest.mark.parametrize("selector, matching, data", KINDS.values(), ids=KINDS)
 def test_usable(usage: int, selector: int, matching: int, data: bytes) -> None:
     record = Tlsa(usage, selector, matching, data)
     assert why_unusable(record) == ""

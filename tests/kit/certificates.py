@@ -88,11 +88,13 @@ def make(
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
     key: Any = None,
     basic: bool = True,
+    key_ids: bool = True,
     send_root: bool = False,
 ) -> Made:
     """A certificate signed by `issuer`, or by itself.  `days`: valid from and until, counted from `now`.
 
-    `basic` False: without basicConstraints.  `send_root`: the chain goes on to the root."""
+    `basic` False: without basicConstraints.  `key_ids` False: without the identifiers of the keys, by which verifiers
+    find issuers, and which Python asks for from 3.13 on.  `send_root`: the chain goes on to the root."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     moment = now or datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
@@ -115,6 +117,14 @@ def make(
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     if names := tuple(names):
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(one) for one in names]), critical=False)
+    if key_ids and basic:
+        signing = issuer.key.public_key() if issuer else key.public_key()
+        identifiers = (
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing),
+        )
+        for identifier in identifiers:
+            builder = builder.add_extension(identifier, critical=False)
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     signer = issuer.key if issuer else key

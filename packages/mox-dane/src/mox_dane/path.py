@@ -48,7 +48,10 @@ class Certificate:
     @cached_property
     def parsed(self) -> x509.Certificate:
         """Raises ValueError."""
-        return x509.load_der_x509_certificate(self.der)
+        try:
+            return x509.load_der_x509_certificate(self.der)
+        except x509.InvalidVersion as error:  # which is no ValueError
+            raise ValueError(str(error)) from None
 
     @cached_property
     def extensions(self) -> dict[x509.ObjectIdentifier, x509.Extension[x509.ExtensionType]]:
