@@ -1,6 +1,7 @@
 """Rates of the IMAP session core over the backend in memory: no sockets, no disk, one session.
 
-    python bench/imap.py [messages]
+    python bench/imap.py [messages]             the core alone
+    python bench/imap_peer.py [messages]        over sockets, beside Dovecot
 
 CPU of the core alone: bytes in, bytes out, as the driver would call it.  One line compares FETCH with the same answer
 made message by message, text first and bytes after, as one writes it at first."""

@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.imap_rooms import Room
-from mox_imap.commands.thread import Message, ordered_subject, references, refs, shown
-
-SHORT = 3600.0
+from mox_imap.commands.sorting import folded
+from mox_imap.commands.thread import Message, Told, ordered_subject, references, refs, shown
+from mox_message.thread import base_subject, is_reply
 
 
 def mail(number: int, id: str = "", above: str = "", subject: str = "", sent: float | None = None) -> Message:
     ids = tuple(f"<{one}>" for one in above.split())
     moment = float(number) if sent is None else sent
-    return Message(number, number, moment, moment, subject, f"<{id}>" if id else "", ids)
+    base = folded(base_subject(subject))
+    return Message(number, number, Told(moment, moment, base, is_reply(subject), f"<{id}>" if id else "", ids))
 
 
 CASES = {
@@ -90,8 +91,7 @@ MESSAGES = st.lists(
 @given(MESSAGES)
 def test_everybody_is_in_exactly_one_place(drawn: list[tuple[str, list[str], str, int]]) -> None:
     messages = [
-        Message(n, n, float(sent), float(sent), subject, f"<{id}>", tuple(f"<{one}>" for one in above))
-        for n, (id, above, subject, sent) in enumerate(drawn, 1)
+        mail(n, id, " ".join(above), subject, float(sent)) for n, (id, above, subject, sent) in enumerate(drawn, 1)
     ]
     for algorithm in (references, refs, ordered_subject):
         text = b"".join(map(shown, algorithm(messages))).decode()

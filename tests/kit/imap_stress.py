@@ -22,6 +22,8 @@ from mox_imap.client import Fetched, flag_list, numbers
 from mox_imap.responses import Response
 
 MAILBOX = "stress"
+# For other processes to hear of the last changes.
+SETTLE = 0.3
 FLAGS = ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "$work", "$play")
 
 
@@ -297,10 +299,13 @@ async def stress(
     for player in players:
         if player.qresync:
             await player.come_back()
+    await asyncio.sleep(SETTLE)
     pictures = [await player.final() for player in players]
     for number, picture in enumerate(pictures):
         if picture != pictures[0]:
-            raise Inconsistent(f"client {number} sees {picture}, client 0 {pictures[0]}")
+            differ = {u: (picture.get(u), pictures[0].get(u)) for u in {*picture, *pictures[0]}}
+            differ = {uid: both for uid, both in differ.items() if both[0] != both[1]}
+            raise players[number].wrong(f"client {number} and client 0 see otherwise: {differ}")
     for one in connections:
         await one.logout()
         await one.close()

@@ -149,6 +149,7 @@ class ImapServer:
         self._exchanging = False
         self.ends_after = False
         self._turns_on_compression = False
+        self._offered: frozenset[str] | None = None  # the words of CAPABILITY, once they were looked up
         self.logged_out = False  # the client asked for the end
         self.failed_logins = 0
         self.append_job: Any = None
@@ -308,7 +309,9 @@ class ImapServer:
 
     def offers(self, word: str) -> bool:
         """Is this announced to whoever has logged in?"""
-        return word in words(self)
+        if self._offered is None:
+            self._offered = frozenset(words(self))
+        return word in self._offered
 
     @property
     def tag(self) -> str:
@@ -322,6 +325,7 @@ class ImapServer:
 
     def logged_in(self, account: Account) -> None:
         """The session belongs to `account` now."""
+        self._offered = None
         self.account = account
         self.state = State.AUTHENTICATED
         self.reader.limits = self.config.limits

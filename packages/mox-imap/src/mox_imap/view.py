@@ -17,9 +17,12 @@ from mox_message import Content, Part
 if TYPE_CHECKING:
     from mox_imap.commands.contexts import Live
     from mox_imap.commands.sorting import Traits
+    from mox_imap.commands.thread import Told
 
 FIRST_KEYWORD = 5  # the bits below are the system flags
 SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+# From so many changes on, all flags are compared.
+SEVERAL = 20
 # How long the set in one VANISHED may be, in numbers of ranges: clients have line limits too.
 VANISHED_AT_ONCE = 500
 
@@ -39,6 +42,7 @@ class View:
         self.uidonly = False  # UIDFETCH instead of FETCH (RFC 9586)
         self.contexts: list[Live] = []  # searches that are kept up to date (RFC 5267)
         self.traits: dict[int, Traits] = {}  # what messages are sorted by, once it was looked at
+        self.threading: dict[int, Told] = {}  # the same for threads
         self.new_items: Callable[[Sequence[int]], Iterator[bytes]] | None = None  # FETCH of what is new (RFC 5465)
         self.vanished = False  # tell VANISHED, not EXPUNGE (RFC 7162 3.2.10)
         self._names: dict[int, bytes] = {}
@@ -91,6 +95,13 @@ class View:
 
     # -- what is there now
 
+    def present(self, indexes: Sequence[int]) -> Sequence[int]:
+        """Those that are still there."""
+        if self._aligned() is not None:
+            return indexes
+        bits, uids = self.mailbox.bits, self.uids
+        return [at for at in indexes if bits(uids[at]) is not None]
+
     def _aligned(self) -> Columns | None:
         """The columns, if their first entries are those that the client knows.
 
@@ -128,6 +139,16 @@ class View:
             columns.modseqs[now] if now < len(columns.uids) and columns.uids[now] == self.uids[at] else highest
             for at, now in found
         ]
+
+    def tell_of(self, indexes: Sequence[int]) -> Sequence[int]:
+        """Flag bits now, which from here on count as told."""
+        bits = self.flags(indexes)
+        if isinstance(indexes, range) and indexes.step == 1 and isinstance(bits, array):
+            self.told[indexes.start : indexes.stop] = bits
+        else:
+            for at, one in zip(indexes, bits, strict=True):
+                self.told[at] = one
+        return bits
 
     def names(self, bits: int) -> bytes:
         """Flag names, space separated."""
@@ -227,6 +248,14 @@ class View:
     def _tell_flags(self) -> Iterator[bytes]:
         flags, self._flags = self._flags, {}
         changed: list[int] = []
+        columns = self._aligned() if len(flags) > SEVERAL else None
+        if columns is not None:
+            # Whatever is otherwise than it was told; for many that is quicker than looking for each.
+            now = columns.flags[: len(self.told)]
+            if now != self.told:
+                changed = [at for at, (had, has) in enumerate(zip(self.told, now, strict=True)) if had != has]
+                self.told = now
+            flags = {}
         for uid in flags:
             at = self.index(uid)
             if at >= 0:

@@ -12,7 +12,7 @@ from typing import Any
 from mox_imap import writer
 from mox_imap.backend import Row
 from mox_imap.commands.ranges import cut, partial
-from mox_imap.commands.section import Reader, Section, section
+from mox_imap.commands.section import Reader, Section, kept_fields, section
 from mox_imap.commands.store import chosen, limited
 from mox_imap.scanner import MAX_ITEMS, Scanner
 from mox_imap.server import Breathe, Command, ImapServer, Yielded
@@ -192,6 +192,9 @@ def told(view: View, indexes: Sequence[int], want: Wanted) -> Iterator[Yielded]:
     if not want.sections:
         yield b"".join(_lines(view, indexes, simple, rows, sizes, b")\r\n"))
         return
+    if all(one.kept for one in want.sections) and all(row.header for row in rows):
+        yield b"".join(_lines(view, indexes, simple, rows, sizes, b")\r\n", want.sections))
+        return
     heads = list(_lines(view, indexes, simple, rows, sizes, b""))
     yield from _bodies(view, heads, rows, want.sections, bare=not simple)
 
@@ -206,14 +209,20 @@ def _rows(view: View, indexes: Sequence[int]) -> list[Row]:
     for at, uid in zip(indexes, uids, strict=True):
         row = there.get(uid) or view.mailbox.gone_row(view.messages[at])
         if row is not None:
-            found.append(row if row.uid else replace(row, uid=uid))
+            found.append(row if row.uid else row._replace(uid=uid))
     return found
 
 
 def _lines(
-    view: View, indexes: Sequence[int], simple: Sequence[str], rows: Sequence[Row], sizes: Sequence[int], end: bytes
+    view: View,
+    indexes: Sequence[int],
+    simple: Sequence[str],
+    rows: Sequence[Row],
+    sizes: Sequence[int],
+    end: bytes,
+    sections: Sequence[Section] = (),
 ) -> Iterator[bytes]:
-    """`* n FETCH (items` and `end` for each message."""
+    """`* n FETCH (items` and `end` for each message; of sections, those that are in the header that is kept."""
     pieces: list[bytes] = []
     word, numbers = view.labels(indexes)
     columns: list[Sequence[Any]] = [numbers]
@@ -221,6 +230,9 @@ def _lines(
         piece, column = _COLUMNS[name](view, indexes, rows, sizes)
         pieces.append(piece)
         columns.append(column)
+    for one in sections:
+        pieces.append(one.label.replace(b"%", b"%%") + b" %b")
+        columns.append([kept_fields(row.header, one) for row in rows])
     template = b"* %d " + word + b" (" + b" ".join(pieces) + end
     return map(template.__mod__, zip(*columns, strict=True))
 
@@ -229,14 +241,8 @@ _Column = Callable[[View, Sequence[int], Sequence[Row], Sequence[int]], tuple[by
 
 
 def _flags(view: View, indexes: Sequence[int]) -> list[bytes]:
-    bits = view.flags(indexes)
+    bits = view.tell_of(indexes)
     names = {one: view.names(one) for one in set(bits)}
-    told = view.told
-    if isinstance(indexes, range) and indexes.step == 1 and isinstance(bits, type(told)):
-        told[indexes.start : indexes.stop] = bits
-    else:
-        for at, one in zip(indexes, bits, strict=True):
-            told[at] = one
     return [names[one] for one in bits]
 
 

@@ -37,6 +37,16 @@ class Section:
     peek: bool = True
     binary: str = ""  # "", BINARY, BINARY.SIZE
 
+    @property
+    def kept(self) -> bool:
+        """Is this in the header that is kept ready, if one is?"""
+        return self.what == "HEADER.FIELDS" and not self.part and self.start < 0 and NOT_KEPT.isdisjoint(self.names)
+
+
+def kept_fields(header: bytes, wanted: Section) -> bytes:
+    """The literal of a section that is `kept`."""
+    return _literal(named_fields(header, wanted.names))
+
 
 def section(scan: Scanner) -> Section | None:
     """`BODY[` and what follows, or None when something else comes next."""

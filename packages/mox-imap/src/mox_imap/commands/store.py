@@ -76,7 +76,7 @@ def store(s: ImapServer, scan: Scanner, uid: bool) -> Command:
             kept = done.modified
         else:
             yield view.mailbox.store(uids, change.action, change.flags)
-        there = [at for at in some if view.mailbox.bits(view.uids[at]) is not None]
+        there = view.present(some)
         missed = missed or len(there) < len(some)
         modified += kept
         lines = _told(s, view, there, change, frozenset(kept), uid=uid)
@@ -90,13 +90,14 @@ def store(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     return code
 
 
-def _told(s: ImapServer, view: View, indexes: list[int], change: _Change, kept: frozenset[int], *, uid: bool) -> bytes:
+def _told(
+    s: ImapServer, view: View, indexes: Sequence[int], change: _Change, kept: frozenset[int], *, uid: bool
+) -> bytes:
     """What the client hears of its own change."""
     # Those that were left alone have changed, and that is told as any change is.
     done = [at for at in indexes if view.uids[at] not in kept] if kept else indexes
     if not change.silent:
-        for at, bits in zip(done, view.flags(done), strict=True):
-            view.told[at] = bits
+        view.tell_of(done)
         return view.flag_lines(done, uid=uid or s.rev2)
     # What the client can know by itself is not told; where somebody else's change came between, it will be.
     bits = view.mailbox.flag_bits(change.flags)

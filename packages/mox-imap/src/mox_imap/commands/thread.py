@@ -5,25 +5,28 @@ Chains may be as long as a mailbox, so nothing here calls itself."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from mox_imap.backend import Row
 from mox_imap.commands.envelopes import envelope
 from mox_imap.commands.filters import Slice
 from mox_imap.commands.filters import scan as look
 from mox_imap.commands.keys import Compiler
-from mox_imap.commands.matching import named_fields
 from mox_imap.commands.search import charset
-from mox_imap.commands.sorting import AT_ONCE, folded
+from mox_imap.commands.sorting import AT_ONCE, MAX_REMEMBERED, folded
 from mox_imap.scanner import Scanner
 from mox_imap.server import Breathe, Command, ImapServer, Yielded
 from mox_imap.view import View
-from mox_message import Fields, decode, message_ids
+from mox_message import decode, message_ids
 from mox_message.thread import base_subject, is_reply
 
 MAX_HEADER = 1024 * 1024
 # The ids of one message that are followed, the youngest.
 MAX_REFERENCES = 200
+_REFERENCES = re.compile(rb"\nReferences[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE)
 
 
 @dataclass(eq=False, slots=True)
@@ -40,16 +43,24 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a message says of its thread; that never changes."""
+
+    sent: float
+    arrived: float
+    subject: str  # base subject, folded
+    reply: bool
+    id: str
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What threading looks at."""
 
     number: int  # in the answer
     order: int  # by sequence number
-    sent: float
-    arrived: float
-    subject: str
-    id: str
-    references: tuple[str, ...]
+    told: Told
 
 
 def thread(s: ImapServer, scan: Scanner, uid: bool) -> Command:
@@ -79,35 +90,50 @@ def _read(view: View, indexes: Sequence[int], out: list[Message], *, uid: bool) 
         if start:
             yield Breathe(start, len(indexes))
         some = Slice(view)
-        for at, row in some.rows(indexes[start : start + AT_ONCE]):
-            read = envelope(row.envelope)
-            block = row.header or some.content(at).read(0, MAX_HEADER)
-            names = Fields.parse(named_fields(block, ("references",)))
-            ids = message_ids(names.text("references") or "") or message_ids(read.in_reply_to)[:1]
-            own = message_ids(read.message_id)
-            sent = row.sent if row.sent is not None else row.received
-            out.append(
-                Message(
-                    view.uids[at] if uid else at + 1,
-                    at,
-                    sent,
-                    row.received,
-                    decode(read.subject),
-                    own[0] if own else "",
-                    tuple(ids[-MAX_REFERENCES:]),
-                )
-            )
+        piece = indexes[start : start + AT_ONCE]
+        known = view.threading
+        if len(known) > MAX_REMEMBERED:
+            known.clear()
+        for at, row in some.rows([at for at in piece if view.messages[at] not in known]):
+            known[row.message] = told(row, partial(_header, some, at))
+        for at in piece:
+            if (found := known.get(view.messages[at])) is not None:
+                out.append(Message(view.uids[at] if uid else at + 1, at, found))
+
+
+def _header(some: Slice, at: int) -> bytes:
+    return some.content(at).read(0, MAX_HEADER)
+
+
+def told(row: Row, header: Callable[[], bytes]) -> Told:
+    """What a row says, `header` when the one that is kept was too long."""
+    read = envelope(row.envelope)
+    block = row.header or header()
+    ids: tuple[str, ...] = ()
+    if (match := _REFERENCES.search(b"\n" + block)) is not None:
+        ids = message_ids(match[1].decode("utf-8", "surrogateescape"))
+    ids = ids or message_ids(read.in_reply_to)[:1]
+    own = message_ids(read.message_id)
+    subject = decode(read.subject)
+    return Told(
+        row.sent if row.sent is not None else row.received,
+        row.received,
+        folded(base_subject(subject)),
+        is_reply(subject),
+        own[0] if own else "",
+        ids[-MAX_REFERENCES:],
+    )
 
 
 def ordered_subject(messages: Sequence[Message]) -> list[Node]:
     """Messages of a base subject, by date; the first is the root, all others are its children."""
     groups: dict[str, list[Message]] = {}
-    for one in sorted(messages, key=lambda m: (m.sent, m.order)):
-        groups.setdefault(folded(base_subject(one.subject)), []).append(one)
+    for one in sorted(messages, key=lambda m: (m.told.sent, m.order)):
+        groups.setdefault(one.told.subject, []).append(one)
     roots = []
     for members in groups.values():
-        root = Node(members[0].number, members[0].sent)
-        root.children = [Node(one.number, one.sent) for one in members[1:]]
+        root = Node(members[0].number, members[0].told.sent)
+        root.children = [Node(one.number, one.told.sent) for one in members[1:]]
         roots.append(root)
     return roots
 
@@ -143,16 +169,16 @@ def _linked(messages: Sequence[Message]) -> list[Node]:
             every.append(known[name])
         return known[name]
 
-    for one in messages:
+    for message in messages:
+        one = message.told
         node = known.get(one.id) if one.id else None
         if node is None or node.number:  # without an id, or with one that another has: it stands for itself
             node = Node()
             every.append(node)
             if one.id and one.id not in known:
                 known[one.id] = node
-        node.number, node.sent, node.arrived = one.number, one.sent, one.arrived
-        base = base_subject(one.subject)
-        node.subject, node.reply = folded(base), is_reply(one.subject)
+        node.number, node.sent, node.arrived = message.number, one.sent, one.arrived
+        node.subject, node.reply = one.subject, one.reply
         above: Node | None = None
         for name in one.references:
             link = node_of(name)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mox_imap.backend import BackendError, MailboxInfo
+from mox_imap.backend import BackendError, MailboxInfo, Row
 from mox_message import Content
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Box:
     gone: list[tuple[int, int]] = field(default_factory=list)  # (modseq, uid)
     open: list[OpenMailbox] = field(default_factory=list)
     annotations: dict[str, bytes] = field(default_factory=dict)
+    rows: dict[int, Row] = field(default_factory=dict)  # by uid, once they were asked for
 
     def index(self, uid: int) -> int:
         at = bisect_left(self.uids, uid)
@@ -97,6 +98,8 @@ class Box:
     def remove(self, uids: Sequence[int], modseq: int) -> None:
         self.modseq = modseq
         gone = set(uids)
+        for uid in uids:
+            self.rows.pop(uid, None)
         kept = [at for at, uid in enumerate(self.uids) if uid not in gone]
         for column in self._columns():
             column[:] = array("q", [column[at] for at in kept])  # in place: the columns stay the same objects

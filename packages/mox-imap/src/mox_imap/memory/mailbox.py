@@ -59,8 +59,15 @@ class OpenMailbox:
 
     def rows(self, uids: Sequence[int]) -> Iterator[Row]:
         box = self._box
-        for at in box.indexes(uids):
-            yield self._row(box.messages[at], box.uids[at], box.saved[box.uids[at]])
+        known = box.rows
+        for uid in uids:
+            row = known.get(uid)
+            if row is None:
+                at = box.index(uid)
+                if at < 0:
+                    continue
+                row = known[uid] = self._row(box.messages[at], uid, box.saved[uid])
+            yield row
 
     def _row(self, number: int, uid: int, saved: float) -> Row:
         message = self._account.message(number)
