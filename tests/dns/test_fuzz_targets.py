@@ -41,3 +41,12 @@ def test_target(name: str) -> None:
         fuzz(data)
 
     holds()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_seeds(name: str) -> None:
+    fuzz = target(name)
+    seeds = sorted((FUZZ / "corpus" / name).iterdir())
+    assert len(seeds) > 3
+    for seed in seeds:
+        fuzz(seed.read_bytes())
