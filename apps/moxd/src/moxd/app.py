@@ -26,8 +26,8 @@ import mox_store
 from mox_dns.resolver import UdpResolver
 from mox_imap import aio as imap_aio
 from mox_smtp import aio as smtp_aio
+from moxd import deliver, spool
 from moxd import log as moxd_log
-from moxd import spool
 from moxd.config import Config, ConfigError, read_domains
 from moxd.decision import Decision
 from moxd.decisions import RefusalLog
@@ -153,6 +153,7 @@ class App:
             loop=loop,
             notify=self.neighbours.tell,
             durability=config.static.durability,
+            make_traits=deliver.remade,
         )
         self._refusals = RefusalLog(data / "refused", time.time, index)
         self.resolver = options.resolver() if options.resolver is not None else make_resolver(config)

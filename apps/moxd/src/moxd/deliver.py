@@ -42,7 +42,13 @@ def traits_of(content: mox_message.Content, part: mox_message.Part) -> mox_store
         preview=mox_message.preview(part, content),
         sent=mox_message.sent_date(fields),
         message_id=mox_message.message_id(fields),
+        references=mox_message.references(fields),
     )
+
+
+def remade(content: mox_message.Content) -> mox_store.Traits:
+    """The traits of a stored message that has none yet (it was imported), or those of an older version."""
+    return traits_of(content, mox_message.parse(content))
 
 
 async def into(
