@@ -86,5 +86,6 @@ if __name__ == "__main__":
 
     import atheris  # type: ignore[import-untyped]
 
+    atheris.instrument_all()
     atheris.Setup(sys.argv, fuzz)
     atheris.Fuzz()

@@ -117,3 +117,16 @@ def test_a_boundary_that_occurs_is_made_longer() -> None:
     message = parse(Content.of(data))
     assert message.parameter("boundary") == "b-x-x"
     assert len(message.children) == 1
+
+
+@pytest.mark.parametrize("boundary", ["b", "=_x/y", "=?utf-8?q?a?=", "a:b"])
+def test_boundaries(boundary: str) -> None:
+    data = compose.multipart("mixed", [compose.text_part("x")], boundary)
+    assert len(parse(Content.of(data)).children) == 1
+    assert len(list(email.message_from_bytes(data).walk())) == 2
+
+
+def test_no_boundary() -> None:
+    for boundary in ("", "a b", 'a"', "é", "x" * 61):
+        with pytest.raises(AssertionError):
+            compose.multipart("mixed", [], boundary)

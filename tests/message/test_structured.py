@@ -67,6 +67,7 @@ ODD = {
     "a@c..d": ("dot too many in a domain", True, None),
     "g: a@b.c": ("group that does not end", True, ["a@b.c"]),
     "g: h: a@b.c;;": ("group within a group", True, None),
+    "a@b.c; d@e.f": ("semicolon between addresses", False, ["a@b.c", "d@e.f"]),
     ":;": ("group without a name", False, []),
     "a@b.c\r\nd: e@f.g": ("line end or NUL", True, None),
     "a\x07b@c.d": ("control character", False, None),

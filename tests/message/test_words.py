@@ -113,6 +113,7 @@ def test_writing_a_parameter() -> None:
     assert parameter("name", "a.txt") == ["name=a.txt"]
     assert parameter("name", 'a "b".txt') == ['name="a \\"b\\".txt"']
     assert parameter("name", "ä.txt") == ["name*=utf-8''%C3%A4.txt"]
+    assert parameter("name", "=?x?q?y?=") == ["name*=utf-8''%3D%3Fx%3Fq%3Fy%3F%3D"]
     pieces = parameter("name", "ä" * 40)
     assert pieces[0].startswith("name*0*=utf-8''%C3%A4")
     assert max(map(len, pieces)) < 76

@@ -18,6 +18,8 @@ MAX_WORD_LINE = 76
 MAX_LINE = 998  # RFC 5322 2.1.1, without CRLF
 
 _NAME = re.compile(r"[!-9;-~]{1,76}\Z")
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=?]{1,60}\Z")  # without the space, which some lose
+_TOKEN = re.compile(r"[0-9A-Za-z'+_.-]+\Z")
 _CONTROLS = dict.fromkeys([*range(32), 127], " ")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -101,11 +103,14 @@ def attachment(
 
 
 def multipart(subtype: str, parts: Sequence[bytes], boundary: str, parameters: str = "") -> bytes:
-    """A multipart part.  `boundary` is a unique text; should it occur in `parts` all the same, it is made longer.
-    `parameters` is written before it, such as `report-type=delivery-status;`."""
+    """A multipart part.  `boundary` is a unique text of at most 60 letters, digits and signs of RFC 2046 5.1.1, which is
+    made longer should it occur in `parts` all the same.  `parameters` is written before it, such as `report-type=delivery-status;`."""
+    assert _BOUNDARY.match(boundary), boundary
     while any(f"--{boundary}".encode() in one for one in parts):
         boundary += "-x"
-    words = f"multipart/{subtype};{' ' if parameters else ''}{parameters} {'; '.join(parameter('boundary', boundary))}"
+    # Never in pieces or percent escapes (RFC 2231), which few readers of multiparts know.
+    written = boundary if _TOKEN.match(boundary) else f'"{boundary}"'
+    words = f"multipart/{subtype};{' ' if parameters else ''}{parameters} boundary={written}"
     delimiter = f"--{boundary}\r\n".encode()
     body = b"".join([delimiter + one + b"\r\n" for one in parts])
     return fold("Content-Type", words) + b"\r\n" + body + f"--{boundary}--\r\n".encode()

@@ -18,6 +18,7 @@ class Content(ABC):
     __slots__ = ("size",)
 
     size: int
+    in_memory = False  # reading costs nothing: it is bytes that somebody holds anyway
 
     @abstractmethod
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
@@ -53,6 +54,8 @@ class Content(ABC):
 
 class _Memory(Content):
     __slots__ = ("_data",)
+
+    in_memory = True
 
     def __init__(self, data: bytes) -> None:
         self._data = data

@@ -143,6 +143,12 @@ class Fields:
             value = value.replace(b"\r\n", b"").replace(b"\n", b"")
         return value.decode("utf-8", "surrogateescape")
 
+    def raw_at(self, index: int) -> bytes:
+        """`self[index].raw`, quicker."""
+        piece = self._pieces[index]
+        # The cut took the LF of every piece but of the one that never had any.
+        return piece + b"\n" if piece.__class__ is bytes else bytes(piece)
+
     def count(self, name: str) -> int:
         """How many fields have that name (in any case)."""
         return len(self._places(name))

@@ -29,15 +29,13 @@ MAX_LANGUAGES = 100
 MAX_OPENED = 64 * MAX_TEXT
 _MESSAGES = ("rfc822", "global")
 _WINDOW = 1024 * 1024
-_MEMORY = 4 * _WINDOW
+_MEMORY = _WINDOW
 _NEVER = 1 << 62
 
 
 @dataclass(slots=True)
 class Part:
-    """A part: what its header says, where its octets are.  Offsets count from the start of the message.
-
-    `lines` are counted for text and for messages, which is where IMAP tells them (RFC 9051 7.5.2); else 0."""
+    """A part: what its header says, where its octets are.  Offsets count from the start of the message."""
 
     fields: Fields
     header_start: int
@@ -54,10 +52,20 @@ class Part:
     md5: str = ""
     language: tuple[str, ...] = ()
     location: str = ""
-    lines: int = 0
     children: list[Part] = field(default_factory=list)
     message: Part | None = None
     defects: list[str] = field(default_factory=list)
+    _lines: int = field(default=0, compare=False, repr=False)
+    # A message in memory, until its lines are counted: that takes as long as all the rest, and few ask.
+    _uncounted: bytes | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def lines(self) -> int:
+        """Line ends in the body of a text or a message, which is where IMAP tells them (RFC 9051 7.5.2); else 0."""
+        if self._uncounted is not None:
+            self._lines = self._uncounted.count(b"\n", self.body_start, self.body_end)
+            self._uncounted = None
+        return self._lines
 
     @property
     def size(self) -> int:
@@ -163,6 +171,9 @@ def parse(content: Content) -> Part:
     OSError only, when a file cannot be read."""
     source: _Source = _Memory(content.read()) if content.size <= _MEMORY else _Windowed(content)
     part, _ = _Parser(source).entity(0, 0, "text", "plain")
+    if isinstance(source, _Memory) and not content.in_memory:
+        for one in part.walk():
+            one.lines  # noqa: B018  counted, so that what was read of a file is not held
     return part
 
 
@@ -171,7 +182,7 @@ class _Source(Protocol):
 
     def find(self, what: bytes, start: int, stop: int) -> int: ...
     def slice(self, start: int, stop: int) -> bytes: ...
-    def count_lines(self, start: int, stop: int) -> int: ...
+    def count_lines(self, part: Part) -> None: ...
     def fields(self, start: int, stop: int) -> Fields: ...
 
 
@@ -186,8 +197,8 @@ class _Memory:
     def slice(self, start: int, stop: int) -> bytes:
         return self._data[start:stop]
 
-    def count_lines(self, start: int, stop: int) -> int:
-        return self._data.count(b"\n", start, stop)
+    def count_lines(self, part: Part) -> None:
+        part._uncounted = self._data
 
     def fields(self, start: int, stop: int) -> Fields:
         return Fields.parse(self._data, start, stop)
@@ -220,8 +231,10 @@ class _Windowed:
             return self._window[start - self._at : stop - self._at]
         return self._content.read(start, stop)
 
-    def count_lines(self, start: int, stop: int) -> int:
-        return sum(chunk.count(b"\n") for chunk in self._content.chunks(start, stop, _WINDOW))
+    def count_lines(self, part: Part) -> None:
+        # At once: the file may be closed by the time that somebody asks.
+        chunks = self._content.chunks(part.body_start, part.body_end, _WINDOW)
+        part._lines = sum(chunk.count(b"\n") for chunk in chunks)
 
     def fields(self, start: int, stop: int) -> Fields:
         for most in (16 * 1024, MAX_HEADER + 1):
@@ -313,7 +326,7 @@ class _Parser:
         if part.type == "multipart" or part.type == "message":
             following = self._inner(part, depth, following)
         if part.type == "text" or part.type == "message":
-            part.lines = source.count_lines(part.body_start, part.body_end)
+            source.count_lines(part)
         return part, following
 
     def _inner(self, part: Part, depth: int, following: _Boundary | None) -> _Boundary | None:

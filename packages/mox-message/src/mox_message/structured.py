@@ -194,6 +194,8 @@ class _Reader:
                 self._note(f"more than {MAX_ADDRESSES} addresses; the rest is left out")
                 break
             if self._peek() in ",;":
+                if self._peek() == ";":
+                    self._note("a semicolon between addresses", harmless=True)
                 self._at += 1
                 continue
             words, comment = self._words("<,;:")

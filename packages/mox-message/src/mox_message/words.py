@@ -217,7 +217,8 @@ _ROOM = 60
 def parameter(name: str, value: str) -> list[str]:
     """`name=value` as one or more parameters to be joined with "; " (RFC 2231): a token or quoted string for ASCII,
     UTF-8 in percent escapes for the rest, in pieces when it is long."""
-    if value.isascii() and value.isprintable() and len(value) <= _ROOM:
+    # What looks like an encoded word would be decoded as one, by us as by others.
+    if value.isascii() and value.isprintable() and len(value) <= _ROOM and "=?" not in value:
         if _TOKEN.match(value):
             return [f"{name}={value}"]
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
