@@ -40,6 +40,7 @@ def test_a_tree() -> None:
     assert (image.language, image.lines) == (("de", "en"), 0)
     assert b"".join(image.decoded(content)) == b"\x89PNG"
     assert image.data(content, 2) == b"\x89P"
+    assert text.reader(content).readlines() == ["Grüße\r\n".encode()]
     assert inner.message is not None
     assert (inner.message.media_type, inner.message.fields.text("subject"), inner.lines) == ("text/html", "inner", 3)
     assert inner.message.text(content) == "<p>hi"

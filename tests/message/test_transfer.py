@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import quopri
 import time
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mox_message.transfer import LINE, MAX_LINE, chosen, decoded, encoded
+from mox_message.transfer import LINE, MAX_LINE, Reader, chosen, decoded, encoded
 
 
 def undone(encoding: str, data: bytes, size: int = 1 << 20) -> bytes:
@@ -116,3 +117,13 @@ def test_the_choice() -> None:
     assert chosen(b"x" * (MAX_LINE + 1)) == "quoted-printable"
     assert chosen(b"a\nb") == "quoted-printable"
     assert chosen(b"\0") == "base64"
+
+
+@given(st.lists(st.binary(max_size=20), max_size=8), st.lists(st.integers(-1, 30), min_size=1, max_size=20))
+def test_a_reader_is_a_file(pieces: list[bytes], sizes: list[int]) -> None:
+    reader = io.BufferedReader(Reader(pieces), 7)
+    whole = io.BytesIO(b"".join(pieces))
+    for size in sizes:
+        assert reader.read(size) == whole.read(size)
+    assert reader.readable()
+    assert not reader.seekable()

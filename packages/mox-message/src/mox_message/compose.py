@@ -103,8 +103,10 @@ def attachment(
 
 
 def multipart(subtype: str, parts: Sequence[bytes], boundary: str, parameters: str = "") -> bytes:
-    """A multipart part.  `boundary` is a unique text of at most 60 letters, digits and signs of RFC 2046 5.1.1, which is
-    made longer should it occur in `parts` all the same.  `parameters` is written before it, such as `report-type=delivery-status;`."""
+    """A multipart part.
+
+    `boundary` is a unique text of at most 60 letters, digits and signs of RFC 2046 5.1.1; it is made longer should it
+    occur in `parts` all the same.  `parameters` is written before it, such as `report-type=delivery-status;`."""
     assert _BOUNDARY.match(boundary), boundary
     while any(f"--{boundary}".encode() in one for one in parts):
         boundary += "-x"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from io import BufferedReader
 from typing import Protocol
 
 from mox_message import transfer
@@ -142,6 +143,10 @@ class Part:
     def decoded(self, content: Content) -> Iterator[bytes]:
         """The body with its transfer encoding undone, in pieces.  Never raises for what the sender wrote."""
         return transfer.decoded(self.encoding, content.chunks(self.body_start, self.body_end))
+
+    def reader(self, content: Content) -> BufferedReader:
+        """`decoded` as a binary file, for what wants one: `csv`, `zipfile` by way of a copy, `shutil.copyfileobj`."""
+        return BufferedReader(transfer.Reader(self.decoded(content)))
 
     def data(self, content: Content, max_bytes: int = MAX_TEXT) -> bytes:
         """The first octets of `decoded`."""

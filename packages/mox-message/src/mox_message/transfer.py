@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 # Octets of an encoded line that is written (RFC 2045 6.7, 6.8), and of a line that may be sent (RFC 5322 2.1.1).
 LINE = 76
@@ -24,6 +29,31 @@ def decoded(encoding: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
     if encoding == "quoted-printable":
         return _quoted_printable(chunks)
     return iter(chunks)
+
+
+class Reader(io.RawIOBase):
+    """Pieces as a file that is read from the beginning to the end; it cannot be sought in."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._held = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Fills `buffer` with what is next; 0 at the end.  Raises OSError when a file cannot be read."""
+        wanted = memoryview(buffer).cast("B")
+        while not self._held:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._held = memoryview(piece)
+        size = min(len(wanted), len(self._held))
+        wanted[:size] = self._held[:size]
+        self._held = self._held[size:]
+        return size
 
 
 def _base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
