@@ -244,7 +244,7 @@ def rfcs(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Each fuzz target for so many seconds (default 20)."""
-    bin_ = _environment(session, "dev", "dev", "lint", "types")
+    bin_ = _environment(session, "fuzz", "dev", "fuzz")
     session.run(str(bin_ / "python"), "fuzz/run.py", *session.posargs, external=True)
 
 
