@@ -46,8 +46,9 @@ server:
     module-config: "validator iterator"
     num-threads: 1
     so-reuseport: no
-    local-zone: "127.in-addr.arpa." nodefault
-    local-zone: "test." nodefault
+    local-zone: "." static
+    local-zone: "127.in-addr.arpa." transparent
+    local-zone: "test." transparent
     domain-insecure: "127.in-addr.arpa."
 {trust}
 {insecure}

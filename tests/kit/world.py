@@ -73,7 +73,7 @@ def world() -> Iterator[World]:
             address=server_address,
             workers=2,
             ports=STANDARD,
-            give_up_hours=0.001,
+            give_up_hours=0.005,
             extra='user = "nobody"\nconnections_per_minute = 0',
         )
         (folder / "moxd").chmod(0o755)
