@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from urllib.parse import quote, unquote_to_bytes
 
 from mox_message.charsets import to_text
 
@@ -206,11 +205,22 @@ def _joined(numbered: dict[int, tuple[str, bool]]) -> str:
         if index == 0 and coded and value.count("'") >= 2:
             charset, _, value = value.split("'", 2)
         raw = value.encode("utf-8", "surrogateescape")
-        data += unquote_to_bytes(raw) if coded else raw
+        data += _ESCAPE.sub(_octet, raw) if coded else raw
     return to_text(data, charset)
 
 
+# RFC 2231 7, ext-octet.
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+def _octet(match: re.Match[bytes]) -> bytes:
+    return bytes([int(match[1], 16)])
+
+
 _TOKEN = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+\Z")  # RFC 2045 5.1
+# RFC 2231 7, attribute-char: every octet as it is written.
+_ATTRIBUTE_CHAR = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`|~"
+_PERCENT = [chr(octet) if octet in _ATTRIBUTE_CHAR else f"%{octet:02X}" for octet in range(256)]
 _ROOM = 60
 
 
@@ -223,7 +233,7 @@ def parameter(name: str, value: str) -> list[str]:
             return [f"{name}={value}"]
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return [f'{name}="{escaped}"']
-    escapes = [quote(character.encode("utf-8", "replace"), safe="!#$&+-.^_`|~") for character in value]
+    escapes = ["".join([_PERCENT[octet] for octet in char.encode("utf-8", "replace")]) for char in value]
     pieces, held = [], "utf-8''"
     for escape in escapes:
         if len(held) + len(escape) > _ROOM:
