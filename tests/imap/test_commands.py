@@ -56,6 +56,15 @@ def test_serve_demo() -> None:
         line = process.stdout.readline()
         try:
             port = int(line.split("/")[2].split(":")[1])
+            said = subprocess.run(
+                [sys.executable, "-m", "mox_imap", "look", "127.0.0.1", "--port", str(port), "--plain", "--user", "demo",
+                 "--password-file", "/dev/stdin", "--json"],
+                input="demo\n", capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            found = json.loads(said.stdout)
+            assert "IMAP4REV2" in found["capabilities"]
+            assert found["mailboxes"][0]["name"] == "Inbox"
+            assert found["mailboxes"][0]["status"]["MESSAGES"] == 1
             with imaplib.IMAP4("127.0.0.1", port, timeout=10) as client:
                 client.login("demo", "demo")
                 assert client.select("INBOX") == ("OK", [b"1"])

@@ -200,7 +200,7 @@ def _target(tx: mox_store.Transaction, name: str) -> mox_store.Mailbox:
 def _row(row: mox_store.Row) -> mox_imap.Row:
     return mox_imap.Row(
         row.uid, row.message, row.size, row.received, row.saved, row.envelope, row.bodystructure, row.header, row.sent,
-        preview=row.preview,
+        preview=row.preview, subject=row.subject.casefold() or None,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The command line: python -m mox_imap parse | serve-demo | structure."""
+"""The command line: python -m mox_imap parse | serve-demo | structure | look."""
 
 from __future__ import annotations
 
@@ -46,6 +46,18 @@ def _parser() -> argparse.ArgumentParser:
     structure = commands.add_parser("structure", help="ENVELOPE, BODY and BODYSTRUCTURE of a message")
     structure.add_argument("message", nargs="?", default="-", help="a file, or - for standard input")
     structure.set_defaults(run=_structure)
+
+    look = commands.add_parser("look", help="log in to a server: what it can do, its mailboxes, what is in them")
+    look.add_argument("host")
+    look.add_argument("--port", type=int, help="default 993, or 143 with --starttls or --plain")
+    look.add_argument("--user", required=True)
+    look.add_argument("--password-file", help="its first line; default: asked for")
+    how = look.add_mutually_exclusive_group()
+    how.add_argument("--starttls", action="store_true")
+    how.add_argument("--plain", action="store_true", help="no TLS; for this machine only")
+    look.add_argument("--cafile", help="the authority to trust instead of the system's")
+    look.add_argument("--json", action="store_true", help="for scripts")
+    look.set_defaults(run=_look)
     return parser
 
 
@@ -160,6 +172,52 @@ def _structure(options: argparse.Namespace) -> int:
         sys.stdout.buffer.write(name + b" " + value + b"\n")
     sys.stdout.buffer.flush()
     return GOOD
+
+
+ITEMS = ("MESSAGES", "UNSEEN", "UIDNEXT", "UIDVALIDITY")
+
+
+def _look(options: argparse.Namespace) -> int:
+    import asyncio
+    import getpass
+
+    from mox_imap.aio import ImapDisconnected, ImapError
+    from mox_sasl import ExchangeError
+
+    if options.password_file:
+        password = Path(options.password_file).read_text("utf-8").split("\n", 1)[0]
+    else:
+        password = getpass.getpass(f"Password of {options.user} at {options.host}: ")
+    try:
+        found = asyncio.run(_looked(options, password))
+    except (ImapError, ImapDisconnected, ExchangeError) as error:
+        print(f"mox_imap: {options.host} says: {error}", file=sys.stderr)
+        return BAD
+    if options.json:
+        print(json.dumps(found))
+        return GOOD
+    print(" ".join(found["capabilities"]))
+    for one in found["mailboxes"]:
+        counts = "  ".join(f"{name.lower()} {value}" for name, value in one["status"].items())
+        print(f"{one['name']:30} {' '.join(one['attributes'])}  {counts}".rstrip())
+    return GOOD
+
+
+async def _looked(options: argparse.Namespace, password: str) -> dict[str, Any]:
+    import ssl
+
+    from mox_imap.aio import connect
+
+    tls = None if options.plain else ssl.create_default_context(cafile=options.cafile)
+    port = options.port or (143 if options.plain or options.starttls else 993)
+    async with await connect(options.host, port, tls=tls, starttls=options.starttls) as client:
+        await client.login(options.user, password, in_the_clear=options.plain)
+        mailboxes = []
+        for one in await client.mailboxes():
+            closed = {"\\NOSELECT", "\\NONEXISTENT"} & {word.upper() for word in one.attributes}
+            status = {} if closed else await client.status(one.name, *ITEMS)
+            mailboxes.append({"name": one.name, "attributes": one.attributes, "status": status})
+        return {"capabilities": sorted(await client.capabilities()), "mailboxes": mailboxes}
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ class Row(NamedTuple):
     email_id: str = ""  # RFC 8474
     thread_id: str = ""
     preview: str | None = None  # RFC 8970; None: to be made when asked for
+    subject: str | None = None  # decoded and case-folded; None: to be made when asked for
 
 
 @dataclass(slots=True)

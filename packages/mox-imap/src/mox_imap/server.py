@@ -377,7 +377,7 @@ class ImapServer:
         """From here on changes are told as they happen, until DONE."""
         self.idle_tag = self._tag
         if self.view is not None:
-            self.view.last = None
+            self.view.forget()
 
     def unread(self) -> bool:
         """Has the client sent more than this command?"""

@@ -93,6 +93,12 @@ class View:
             low < 1 or high > len(self.uids) for low, high in numbers.bounds(len(self.uids))
         )
 
+    def forget(self) -> None:
+        """Gives back what was only kept for speed."""
+        self.last = None
+        self.traits.clear()
+        self.threading.clear()
+
     # -- what is there now
 
     def present(self, indexes: Sequence[int]) -> Sequence[int]:

@@ -129,8 +129,8 @@ class _Session:
     """One connection; the two subclasses differ only in how bytes arrive."""
 
     __slots__ = (
-        "_awaited", "_full", "_loop", "_over", "_paused", "_scheduled", "_server", "_session", "_stuck_since", "_task",
-        "_timer", "_transport",
+        "_awaited", "_early", "_full", "_loop", "_over", "_paused", "_scheduled", "_server", "_session", "_stuck_since",
+        "_task", "_timer", "_transport",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -141,6 +141,7 @@ class _Session:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None  # a TLS handshake
         self._awaited: Pending[Any] | None = None
+        self._early: bytes | None = None  # what came during a TLS handshake
         self._scheduled = False
         self._paused = False  # reading
         self._full = False  # the client does not read what we write
@@ -178,6 +179,9 @@ class _Session:
     def _feed(self, data: bytes) -> None:
         session = self._session
         if session is None or self._over:
+            return
+        if self._early is not None:
+            self._early += data
             return
         session.receive(data, self._loop.time())
         if self._awaited is None and not self._scheduled and not self._full:
@@ -290,6 +294,9 @@ class _Session:
         transport, context = self._transport, self._server.tls_context
         assert transport is not None
         assert context is not None
+        # From here on all that comes is decrypted; a client's first command may come with the end of its handshake,
+        # before this task goes on.
+        self._early = b""
         try:
             upgraded = await self._loop.start_tls(
                 transport,
@@ -317,6 +324,8 @@ class _Session:
             upgraded.abort()
         elif self._session is not None:
             self._session.tls_started()
+            early, self._early = self._early, None
+            self._session.receive(early, self._loop.time())
             self._go_on()
 
     def _pause(self) -> None:

@@ -30,6 +30,14 @@ class Slice:
 
     def rows(self, indexes: Sequence[int]) -> Iterator[tuple[int, Row]]:
         """(index, row) of those that are still to be had."""
+        if not self._rows:
+            found = list(self.view.mailbox.rows([self.view.uids[at] for at in indexes]))
+            if len(found) == len(indexes):
+                self._rows = dict(zip(indexes, found, strict=True))
+                return zip(indexes, found, strict=True)
+        return self._looked_up(indexes)
+
+    def _looked_up(self, indexes: Sequence[int]) -> Iterator[tuple[int, Row]]:
         missing = [at for at in indexes if at not in self._rows]
         if missing:
             mailbox, uids = self.view.mailbox, self.view.uids

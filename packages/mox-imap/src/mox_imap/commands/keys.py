@@ -228,12 +228,17 @@ class Compiler:
         if name in NOT_KEPT:
             return by_content(HEADERS, lambda content: header_matches(content.read(0, MAX_HEADER), name, needle))
 
+        def in_header(some: Slice, at: int, row: Row) -> bool:
+            return header_matches(row.header or some.content(at).read(0, MAX_HEADER), name, needle)
+
         def pick(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
-            return [
-                at
-                for at, row in some.rows(indexes)
-                if header_matches(row.header or some.content(at).read(0, MAX_HEADER), name, needle)
-            ]
+            if name == "subject" and needle:
+                return [
+                    at
+                    for at, row in some.rows(indexes)
+                    if (needle in row.subject if row.subject is not None else in_header(some, at, row))
+                ]
+            return [at for at, row in some.rows(indexes) if in_header(some, at, row)]
 
         return Filter(ROWS, pick)
 

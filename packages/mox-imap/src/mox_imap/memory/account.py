@@ -11,7 +11,7 @@ from mox_imap.memory.box import DELETED, Box, Message, canonical, check_name
 from mox_imap.memory.extras import Extras
 from mox_imap.memory.held import MemorySink
 from mox_imap.memory.mailbox import OpenMailbox
-from mox_message import Content, Fields, message_ids, parse, preview, sent_date
+from mox_message import Content, Fields, decoded_subject, message_ids, parse, preview, sent_date
 from mox_message.thread import references
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class MemoryAccount(Extras):
             content, moment, structure.envelope(part), structure.bodystructure(part),
             structure.trimmed_header(part.fields), sent_date(part.fields), f"M{number}",
             self._thread(part.fields, f"T{number}"), preview(part, content),
+            decoded_subject(part.fields).casefold(),
         )  # fmt: skip
         uid = box.add(number, len(data), bits, self._next(), self._backend.clock())
         self._tell(box)
@@ -184,10 +185,12 @@ class MemoryAccount(Extras):
         """(uid, bits after) of what changed."""
         bits = box.bits(flags, learn=action != "remove")
 
-        def after(had: int) -> int:
-            return had | bits if action == "add" else had & ~bits if action == "remove" else bits
-
-        changed = [(at, after(box.flags[at])) for at in indexes if after(box.flags[at]) != box.flags[at]]
+        if action == "replace":
+            changed = [(at, bits) for at in indexes if box.flags[at] != bits]
+        elif action == "add":
+            changed = [(at, had | bits) for at in indexes if (had := box.flags[at]) & bits != bits]
+        else:
+            changed = [(at, had & ~bits) for at in indexes if (had := box.flags[at]) & bits]
         if not changed:
             return []
         box.modseq = self._next()

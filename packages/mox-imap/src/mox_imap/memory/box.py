@@ -35,6 +35,7 @@ class Message:
     email_id: str
     thread_id: str
     preview: str
+    subject: str
 
 
 @dataclass(slots=True)

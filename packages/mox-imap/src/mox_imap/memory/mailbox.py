@@ -73,7 +73,7 @@ class OpenMailbox:
         message = self._account.message(number)
         return Row(
             uid, number, message.content.size, message.received, saved, message.envelope, message.bodystructure,
-            message.header, message.sent, message.email_id, message.thread_id, message.preview,
+            message.header, message.sent, message.email_id, message.thread_id, message.preview, message.subject,
         )  # fmt: skip
 
     def gone_row(self, message: int) -> Row | None:
