@@ -138,6 +138,17 @@ def test_foreign() -> None:
     assert report.original.text("subject") == "x"
 
 
+def test_several_status_parts_are_one_report() -> None:
+    part = b"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; %b\n\nFinal-Recipient: rfc822; %b@x\nStatus: 5.0.0\n\n"
+    data = (
+        b"Content-Type: multipart/report; boundary=b\n\n" + part % (b"one", b"a") + part % (b"two", b"b") + b"--b--\n"
+    )
+    report = read(data)
+    assert report is not None
+    assert [one.final_recipient for one in report.recipients] == ["a@x", "b@x"]
+    assert report.reporting_mta == "one"
+
+
 def test_what_is_none() -> None:
     assert read(b"Subject: x\r\n\r\nFinal-Recipient: rfc822;a@b\r\n") is None
     passed_on = b"Content-Type: message/rfc822\n\n" + POSTFIX

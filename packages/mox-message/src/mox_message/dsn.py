@@ -25,6 +25,7 @@ from mox_message.structured import message_ids
 
 Action = Literal["failed", "delayed", "delivered", "relayed", "expanded"]
 MAX_RECIPIENTS = 1000
+MAX_STATUSES = 100
 # Characters of a diagnostic that is written.
 MAX_DIAGNOSTIC = 900
 
@@ -179,21 +180,30 @@ _CLASSES: dict[str, Action] = {"2": "delivered", "4": "delayed", "5": "failed"}
 def parse(message: Part, content: Content) -> Report | None:
     """What a notification says; None when `message` is none (it has no delivery status in it).  Never raises."""
     candidates = own_parts(message)
-    status = next((one for one in candidates if one.media_type in _STATUS_TYPES), None)
-    if status is None:
+    statuses = [one for one in candidates if one.media_type in _STATUS_TYPES]
+    if not statuses:
         return None
-    blocks = [_values(fields) for fields in field_blocks(status.data(content, MAX_REPORT), MAX_RECIPIENTS + 1)]
-    about = blocks[0] if blocks and "final-recipient" not in blocks[0] else {}
-    listed = tuple(block for block in blocks if "final-recipient" in block or "original-recipient" in block)
+    about: dict[str, str] = {}
+    listed: list[dict[str, str]] = []
+    # RFC 3464 2 has one such part; reports about several recipients have been seen with several.
+    for status in statuses[:MAX_STATUSES]:
+        blocks = [_values(fields) for fields in field_blocks(status.data(content, MAX_REPORT), MAX_RECIPIENTS + 1)]
+        if blocks and not _recipient_block(blocks[0]):
+            about = blocks[0] | about
+        listed += [block for block in blocks if _recipient_block(block)][: MAX_RECIPIENTS - len(listed)]
     return Report(
-        recipients=tuple(_recipient(block) for block in listed),
+        recipients=tuple(map(_recipient, listed)),
         reporting_mta=_untyped(about.get("reporting-mta", "")),
         envelope_id=about.get("original-envelope-id", ""),
         arrival=seconds(about.get("arrival-date")),
         original=original_fields(candidates[1:], content),
         fields=about,
-        recipient_fields=listed,
+        recipient_fields=tuple(listed),
     )
+
+
+def _recipient_block(block: dict[str, str]) -> bool:
+    return "final-recipient" in block or "original-recipient" in block
 
 
 def _values(fields: Fields) -> dict[str, str]:
