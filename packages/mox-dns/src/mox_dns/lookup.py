@@ -267,9 +267,11 @@ async def value(lookup: Lookup[T], resolver: AnyResolver | None = None) -> T:
 
 def value_blocking(lookup: Lookup[T], resolver: AnyBlockingResolver | None = None) -> T:
     """As `value`, without a loop."""
-    from mox_dns.resolver import BlockingUdpResolver, adapted_blocking
+    ask = getattr(resolver, "ask", None)
+    if ask is None:
+        from mox_dns.resolver import BlockingUdpResolver, adapted_blocking
 
-    ask = (BlockingUdpResolver.from_system() if resolver is None else adapted_blocking(resolver)).ask
+        ask = (BlockingUdpResolver.from_system() if resolver is None else adapted_blocking(resolver)).ask
     try:
         questions = next(lookup)
         while True:

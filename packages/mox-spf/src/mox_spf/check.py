@@ -5,9 +5,10 @@ that are judged, each leaves a Step with the DNS answers it had."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from mox_dns import Answer, Domain, DomainSyntaxError, IpAddress, Lookup, Question
@@ -55,7 +56,7 @@ def plan_check(
     `ip`: the client's address.  `receiver` and `now` (seconds since 1970) are for explanations only.  `clock` gives
     seconds; where there is one, it is looked at before each round of questions, and `limits.seconds` is kept.  Raises
     ValueError if `ip` is a text that is no address."""
-    address = ip_address(ip) if isinstance(ip, str) else ip
+    address = (IPv6Address(ip) if ":" in ip else IPv4Address(ip)) if isinstance(ip, str) else ip
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped  # RFC 7208 5: then ip4 is what matches
     identity = "mailfrom" if mail_from else "helo"
@@ -67,7 +68,9 @@ def plan_check(
     found = yield from evaluation.result(domain)
     reason = found.reason
     if found.directive is not None:
-        reason = f"{address!s} matches {found.directive.text} in the record of {found.domain}"
+        # The text of an IPv4 address can be written in one way only.
+        shown = ip if isinstance(ip, str) and address.version == 4 and ":" not in ip else str(address)
+        reason = f"{shown} matches {found.directive.text} in the record of {found.domain}"
     elif not reason:
         reason = f"nothing in the record of {found.domain} matches {address}"
     return Result(
@@ -85,8 +88,14 @@ def plan_check(
     )
 
 
+# A name of two labels or more that is already as it is asked for; A-labels want a closer look.
+_PLAIN_NAME = re.compile(r"(?!xn--)[a-z0-9]+(?:-[a-z0-9]+)*(?:\.(?!xn--)[a-z0-9]+(?:-[a-z0-9]+)*)+\Z")
+
+
 def _sender_domain(text: str) -> str:
     """The name in A-form (RFC 7208 4.3), or "" if there can be no such domain or it has one label only."""
+    if len(text) <= 64 and _PLAIN_NAME.match(text):  # so short that no label is too long
+        return text
     try:
         name = Domain.parse(text).ascii
     except DomainSyntaxError:
@@ -160,8 +169,8 @@ class _Evaluation:
         if "." not in domain:
             self.authentic = False
             return _Found(Status.NONE, "the identity has no domain that could have a record")
-        if self._clock is not None:
-            self.in_time()
+        if self._clock is not None and self._clock() > self._until:
+            raise self.late()
         (answer,) = yield (Question(domain, "TXT"),)
         record = self.choose(answer, domain, depth)
         if record is None:
@@ -384,8 +393,8 @@ class _Evaluation:
 
     def ask(self, questions: tuple[Question, ...]) -> Lookup[tuple[Answer, ...]]:
         """Answers side by side, remembered for the next step."""
-        if self._clock is not None:
-            self.in_time()
+        if self._clock is not None and self._clock() > self._until:
+            raise self.late()
         answers = yield questions
         self._asked += answers
         for answer in answers:
@@ -393,10 +402,9 @@ class _Evaluation:
                 self.authentic = False
         return answers
 
-    def in_time(self) -> None:
+    def late(self) -> _StoppedError:
         """RFC 7208 4.6.4, third paragraph: too long is a temperror."""
-        if self._clock is not None and self._clock() > self._until:
-            raise _StoppedError(Status.TEMPERROR, f"it takes more than {self.limits.seconds:g} seconds")
+        return _StoppedError(Status.TEMPERROR, f"it takes more than {self.limits.seconds:g} seconds")
 
     def needed(self, questions: tuple[Question, ...]) -> Lookup[tuple[Answer, ...]]:
         """As `ask`; a failure is a temperror (RFC 7208 5)."""
