@@ -62,6 +62,5 @@ if __name__ == "__main__":
 
     import atheris  # type: ignore[import-untyped]
 
-    atheris.instrument_all()
     atheris.Setup(sys.argv, fuzz)
     atheris.Fuzz()

@@ -98,3 +98,16 @@ def test_target(name: str) -> None:
         fuzz(data)
 
     holds()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_seeds(name: str) -> None:
+    fuzz = target(name)
+    seeds = sorted((FUZZ / "seeds" / name).iterdir())
+    assert len(seeds) > 5
+    for path in seeds:
+        data = path.read_bytes()
+        fuzz(data)
+        for cut in range(0, len(data), 7):
+            fuzz(data[:cut])
+            fuzz(data[:cut] + data[cut + 1 :])
