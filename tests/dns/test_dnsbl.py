@@ -42,6 +42,7 @@ def test_names() -> None:
     zone = Domain("bl.example")
     assert dnsbl.name_for(ip_address("192.0.2.9"), zone) == AT
     assert dnsbl.name_for(ip_address("::ffff:192.0.2.9"), zone) == AT
+    assert dnsbl.name_for(ip_address("2001:db8::1%eth0"), zone) == dnsbl.name_for(ip_address("2001:db8::1"), zone)
     assert dnsbl.name_for(ip_address("2001:db8::1"), zone) == "1." + "0." * 23 + "8.b.d.0.1.0.0.2.bl.example"
 
 

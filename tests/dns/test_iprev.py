@@ -70,6 +70,11 @@ def test_ipv6_and_ipv4_within_it() -> None:
     assert iprev.check_sync("::ffff:192.0.2.9", zone).name == "mx.b.example"
 
 
+def test_a_link_local_address() -> None:
+    """RFC 4007 11: the zone is ours alone; DNS knows nothing of it."""
+    assert iprev.check_sync("fe80::1%eth0", Zone()) == iprev.check_sync("fe80::1", Zone())
+
+
 def test_no_more_names_than_allowed() -> None:
     zone = Zone({f"{REVERSE} PTR": [f"n{n}.example" for n in range(100)]})
     assert iprev.check_sync("192.0.2.9", zone).status is IprevStatus.FAIL

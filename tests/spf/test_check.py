@@ -164,6 +164,17 @@ def test_ipv4_within_ipv6() -> None:
     assert judged({A: ["v=spf1 ip4:192.0.2.9 -all"]}, ip="::ffff:192.0.2.9").status is Status.PASS
 
 
+def test_a_link_local_client() -> None:
+    """The zone of its address is ours alone."""
+    records = {
+        A: ["v=spf1 ptr exists:%{ir}.%{v}.x.example ip6:fe80::1 -all"],
+        "1." + "0." * 28 + "0.8.e.f.ip6.x.example A": [],
+    }
+    result = judged(records, ip="fe80::1%eth0")
+    assert (result.status, result.mechanism) == (Status.PASS, "ip6:fe80::1")
+    assert "%eth0" not in result.explain()
+
+
 def test_ipv6() -> None:
     records = {
         A: ["v=spf1 ip6:2001:db8:1::/48 a:h.a.example//64 mx -all"],

@@ -17,7 +17,7 @@ Not here: a recursive resolver and DNSSEC validation.  Run one (unbound) on this
 
 from typing import TYPE_CHECKING, Any
 
-from mox_dns.domain import Domain, DomainSyntaxError, IpAddress, IpLiteral
+from mox_dns.domain import Domain, DomainSyntaxError, IpAddress, IpLiteral, plain_address
 from mox_dns.lookup import (
     Addresses,
     Answer,
@@ -94,6 +94,7 @@ __all__ = [
     "ask",
     "ask_all",
     "mx",
+    "plain_address",
     "plan_iprev",
     "ptr",
     "run",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, ip_address
 from typing import TYPE_CHECKING, Any
 
-from mox_dns.domain import Domain, IpAddress
+from mox_dns.domain import Domain, IpAddress, plain_address
 from mox_dns.lookup import Lookup, Question, Step, value, value_blocking
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ class DnsblResult:
 
 def name_for(ip: IpAddress, zone: Domain) -> str:
     """The name at which `zone` tells about `ip` (RFC 5782 2.1 and 2.4)."""
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    return zone.under(ip.reverse_pointer.removesuffix(".in-addr.arpa").removesuffix(".ip6.arpa"))
+    return zone.under(plain_address(ip).reverse_pointer.removesuffix(".in-addr.arpa").removesuffix(".ip6.arpa"))
 
 
 def plan_check(ip: IpAddress, zone: Domain) -> Lookup[DnsblResult]:

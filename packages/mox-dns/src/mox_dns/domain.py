@@ -17,6 +17,17 @@ _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _PLAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 
 
+def plain_address(ip: IpAddress) -> IpAddress:
+    """As DNS knows it: IPv4 where IPv6 only carries it, and without the zone that a link-local address has here
+    (RFC 4007 11)."""
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return ip.ipv4_mapped
+        if ip.scope_id is not None:
+            return IPv6Address(int(ip))
+    return ip
+
+
 class DomainSyntaxError(ValueError):
     """A text is not a domain name: `.text`, `.at` (character offset), `.why`."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from mox_dns.domain import Domain, DomainSyntaxError, IpAddress
+from mox_dns.domain import Domain, DomainSyntaxError, IpAddress, plain_address
 from mox_dns.lookup import Answer, Lookup, Question, Step, value, value_blocking
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ class IprevResult:
 
 def plan_check(ip: IpAddress) -> Lookup[IprevResult]:
     """Asks for the address's names, then for their addresses, side by side."""
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
+    ip = plain_address(ip)
     question = Question(ip.reverse_pointer, "PTR")
     (pointer,) = yield (question,)
     trace = [Step(question, pointer)]

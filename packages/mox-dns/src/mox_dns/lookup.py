@@ -12,6 +12,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from mox_dns.domain import plain_address
+
 if TYPE_CHECKING:
     import asyncio  # its import takes longer than all of ours, so it is imported where it is needed
 
@@ -134,7 +136,7 @@ def tlsa(name: str) -> Lookup[Answer]:
 
 def ptr(ip: IPv4Address | IPv6Address) -> Lookup[Answer]:
     """The names of an address, as texts without final dot."""
-    return ask(ip.reverse_pointer, "PTR")
+    return ask(plain_address(ip).reverse_pointer, "PTR")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from mox_dns import Answer, Domain, DomainSyntaxError, IpAddress, Lookup, Question
+from mox_dns import Answer, Domain, DomainSyntaxError, IpAddress, Lookup, Question, plain_address
 from mox_dns import Status as DnsStatus
 from mox_spf import macro
 from mox_spf.macro import MacroString, MacroSyntaxError, Values, askable
@@ -57,8 +57,8 @@ def plan_check(
     seconds; where there is one, it is looked at before each round of questions, and `limits.seconds` is kept.  Raises
     ValueError if `ip` is a text that is no address."""
     address = (IPv6Address(ip) if ":" in ip else IPv4Address(ip)) if isinstance(ip, str) else ip
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped  # RFC 7208 5: then ip4 is what matches
+    if address.version == 6:
+        address = plain_address(address)  # RFC 7208 5: of a mapped address it is ip4 that matches
     identity = "mailfrom" if mail_from else "helo"
     local_part, _, written = (mail_from or helo).rpartition("@")
     domain = _sender_domain(written)
