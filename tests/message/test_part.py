@@ -55,7 +55,12 @@ def test_find_is_numbered() -> None:
     assert message.find("") is message
     for wrong in ("0", "4", "1.1.1.2", "x", "1.x", "99999999999", "²"):
         assert message.find(wrong) is None
+    inside = one(b"Content-Type: message/rfc822\n\nContent-Type: message/rfc822\n\n" + MIXED)
+    assert [number for number, _ in inside.numbered()] == ["1", "1.1", "1.1.1", "1.1.2", "1.1.3", "1.1.3.1"]
+    for number, part in inside.numbered():
+        assert inside.find(number) is part
     single = one(b"A: b\r\n\r\nx")
+    assert single.find("1.1") is None
     assert single.find("1") is single
     assert single.find("2") is None
 

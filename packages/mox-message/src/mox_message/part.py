@@ -124,16 +124,18 @@ class Part:
     def find(self, path: str) -> Part | None:
         """The part with an IMAP section number such as "1.2" (RFC 9051 6.4.5.1); "" is this one."""
         part: Part | None = self
+        within: Part | None = self  # what the next number counts the parts of
         for step in filter(None, path.split(".")):
-            if part is None or not (step.isascii() and step.isdigit() and len(step) < 10):
+            if within is None or not (step.isascii() and step.isdigit() and len(step) < 10):
                 return None
-            if part.message is not None:
-                part = part.message
             index = int(step) - 1
-            if part.children:
-                part = part.children[index] if 0 <= index < len(part.children) else None
-            elif index != 0:
-                part = None
+            if within.children:
+                part = within.children[index] if 0 <= index < len(within.children) else None
+            else:
+                part = within if index == 0 else None
+            if part is None:
+                return None
+            within = part.message if part.message is not None else part if part.children else None
         return part
 
     def raw(self, content: Content) -> Iterator[bytes]:
