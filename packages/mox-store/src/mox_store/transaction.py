@@ -13,7 +13,7 @@ from mox_store.changes import Kind, ranges
 from mox_store.history import HistoryChanges
 from mox_store.mailbox import Mailbox, MailboxError
 from mox_store.mailboxes import MailboxOperations
-from mox_store.message import FORMAT, Added, Flag, Mark, NewMessage, Traits
+from mox_store.message import DELETED, FORMAT, SEEN, Added, Mark, NewMessage, Traits
 from mox_store.people import PeopleChanges
 from mox_store.quota import ROOM, Quota, read_quota
 from mox_store.threads import thread_of
@@ -147,8 +147,8 @@ class Transaction(MailboxOperations):
 
     def _grow(self, target: Mailbox, modseq: int, entries: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """Counts (flags, size) entries in; (the first's uid, uidvalidity)."""
-        unseen = sum(not flags & Flag.SEEN for flags, _ in entries)
-        deleted = sum(bool(flags & Flag.DELETED) for flags, _ in entries)
+        unseen = sum(not flags & SEEN for flags, _ in entries)
+        deleted = sum(bool(flags & DELETED) for flags, _ in entries)
         row = self._db.execute(
             "UPDATE mailbox SET uidnext=uidnext+?,modseq=?,total=total+?,unseen=unseen+?,deleted=deleted+?,size=size+? "
             "WHERE id=? RETURNING uidnext,uidvalidity",
@@ -187,8 +187,8 @@ class Transaction(MailboxOperations):
             return Flagged((), modified, mailbox.modseq)
         modseq = self._modseq()
         self._set_flags(mailbox, action, bits, [entry[0] for entry in turned], modseq)
-        unseen = sum(bool(had & Flag.SEEN) - bool(now & Flag.SEEN) for _, had, now, _ in turned)
-        deleted = sum(bool(now & Flag.DELETED) - bool(had & Flag.DELETED) for _, had, now, _ in turned)
+        unseen = sum(bool(had & SEEN) - bool(now & SEEN) for _, had, now, _ in turned)
+        deleted = sum(bool(now & DELETED) - bool(had & DELETED) for _, had, now, _ in turned)
         self._db.execute(
             "UPDATE mailbox SET modseq=?,unseen=unseen+?,deleted=deleted+? WHERE id=?",
             (modseq, unseen, deleted, mailbox.id),
@@ -225,7 +225,7 @@ class Transaction(MailboxOperations):
                 "SELECT uid,flags,size,modseq,message FROM entry WHERE mailbox=? AND flags&8", (mailbox.id,)
             ).fetchall()
         else:
-            entries = [e for e in self._entries(mailbox.id, uids) if not only_deleted or e[1] & Flag.DELETED]
+            entries = [e for e in self._entries(mailbox.id, uids) if not only_deleted or e[1] & DELETED]
         return self._expunge(mailbox, entries)
 
     def _expunge(self, mailbox: Mailbox, entries: list[_Entry]) -> tuple[int, ...]:
@@ -245,8 +245,8 @@ class Transaction(MailboxOperations):
             (
                 modseq,
                 len(entries),
-                sum(not e[1] & Flag.SEEN for e in entries),
-                sum(bool(e[1] & Flag.DELETED) for e in entries),
+                sum(not e[1] & SEEN for e in entries),
+                sum(bool(e[1] & DELETED) for e in entries),
                 sum(e[2] for e in entries),
                 mailbox.id,
             ),
@@ -258,7 +258,7 @@ class Transaction(MailboxOperations):
 
     def _keep(self, mailbox: Mailbox, entries: list[_Entry]) -> None:
         """What nothing shows any more goes into the bin, with where it was and how it was flagged."""
-        names = {flags: " ".join(mailbox.names(flags & ~int(Flag.DELETED))) for _, flags, *_ in entries}
+        names = {flags: " ".join(mailbox.names(flags & ~DELETED)) for _, flags, *_ in entries}
         self._db.executemany(
             "INSERT OR REPLACE INTO bin SELECT id,?,? FROM message WHERE id=? AND copies=0",
             [(mailbox.name, names[entry[1]], entry[4]) for entry in entries],
