@@ -14,10 +14,20 @@ from moxd.cli import account, config, message, queue, sendmail, serve, tools
 OK, FAILED, USAGE, UNAVAILABLE, SOFTWARE, NO_PERMISSION, BAD_CONFIG = 0, 1, 2, 69, 70, 77, 78
 
 
+_NEXT = """\
+to try it on this machine:         moxd localserve
+to run it for a domain:            moxd serve --help   (shows a first configuration)
+why did this message go there:     moxd message explain ID
+more about one command:            moxd COMMAND --help"""
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
-        prog="moxd", description="A complete, secure, modern mail server for your own domain."
+        prog="moxd",
+        description="A complete, secure, modern mail server for your own domain.",
+        epilog=_NEXT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"moxd {_version()}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -34,8 +44,10 @@ def _version() -> str:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command; the exit status.  What went wrong is one sentence on standard error."""
-    options = parser().parse_args(arguments)
     try:
+        if arguments and arguments[0] in tools.LIBRARIES:
+            return tools.run(arguments[0], arguments[1:])
+        options = parser().parse_args(arguments)
         status: int = options.run(options)
     except BrokenPipeError:
         return FAILED

@@ -69,7 +69,7 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     for ignored in ("-b", "-B", "-N", "-R", "-V", "-L", "-O", "-q"):
         one.add_argument(ignored, help=argparse.SUPPRESS)
     one.add_argument("-v", action="store_true", help="print the conversation")
-    one.add_argument("--settings", type=Path)
+    one.add_argument("--settings", type=Path, metavar="FILE", help="where to submit, and as whom (see above)")
     one.set_defaults(run=_run)
 
 

@@ -69,9 +69,49 @@ def _start_error(error: Exception, folder: Path) -> StartError:
     return StartError(disk_sentence(cause, folder) if isinstance(cause, OSError | sqlite3.Error) else str(error))
 
 
+FIRST_CONFIGURATION = """\
+a first configuration:
+
+  moxd.toml
+    hostname = "mx.example.org"
+    data = "data"
+    postmaster = "you"
+    user = "nobody"
+
+    [listeners.public]
+    addresses = ["127.0.0.1"]
+    smtp = 25
+    submission = 587
+    submissions = 465
+    imap = 143
+    imaps = 993
+    tls = { certificate = "chain.pem", key = "key.pem" }
+
+  domains.toml
+    [domains."example.org".dkim.selectors.first]
+    key = "first.pem"
+
+    [accounts.you]
+    addresses = ["you@example.org"]
+
+then, in that folder:
+
+  moxd dkim keygen --out first.pem
+  moxd dkim txt --domain example.org --selector first first.pem     what DNS must say of the key
+  moxd config check --config .                                      all that is wrong, each with its place
+  moxd account password you --config .
+  moxd serve --config ."""
+
+
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Adds the commands to the parser."""
-    serve = commands.add_parser("serve", help="run the mail server from a configuration", description=_serve.__doc__)
+    serve = commands.add_parser(
+        "serve",
+        help="run the mail server from a configuration",
+        description=_serve.__doc__,
+        epilog=FIRST_CONFIGURATION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     serve.add_argument(
         "--config",
         metavar="DIR",
@@ -100,13 +140,18 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         help="added to each standard port (default 1000: SMTP 1025, IMAP 1143, …)",
     )
     local.add_argument("--workers", metavar="N", type=int, default=1, help="processes that serve (default 1)")
-    local.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="warning")
+    local.add_argument(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        default="warning",
+        help="how much is told on standard error (default warning; info names each message and login)",
+    )
     local.set_defaults(run=_localserve)
 
 
 def _serve(options: argparse.Namespace) -> int:
-    """Runs the mail server in the foreground: binds its ports, drops to the configured user, serves until SIGTERM.
-    SIGHUP reads domains.toml again."""
+    """Runs the mail server in the foreground: binds its ports, drops to the configured user, serves until SIGTERM
+    (which lets what is under way end first).  SIGHUP reads domains.toml again."""
     import mox_store
     from moxd.app import DataError, serve
     from moxd.config import read_config

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,16 +22,12 @@ LIBRARIES = {
 
 
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Adds the commands to the parser."""
+    """Adds the commands to the parser, for its help; what follows their names is the library's, its --help too."""
     for name, help_ in LIBRARIES.items():
-        # What follows is the library's; so is its --help.
-        tool = commands.add_parser(name, help=help_, add_help=False)
-        tool.add_argument("rest", nargs=argparse.REMAINDER)
-        tool.set_defaults(run=_run, library=f"mox_{name}")
+        commands.add_parser(name, help=help_)
 
 
-def _run(options: argparse.Namespace) -> int:
-    from importlib import import_module
-
-    status: int = import_module(f"{options.library}.__main__").main(options.rest)
+def run(name: str, arguments: Sequence[str]) -> int:
+    """Runs the command line of a library; the exit status."""
+    status: int = import_module(f"mox_{name}.__main__").main(list(arguments))
     return status
