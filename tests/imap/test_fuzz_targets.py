@@ -98,3 +98,18 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=40).map(b"".join))
 def test_messages(data: bytes) -> None:
     target("imap_message")(data)
+
+
+SAID = st.lists(
+    words(
+        b'* |+ |a1 |OK |NO |BYE |[|]|CAPABILITY |1 |FETCH |(|)|UID 7|FLAGS ()|BODY[] |{3}\r\n|{9}\r\n|~{1}\r\n|abc|\r\n|\n|"|\\|NIL|EXISTS|'
+        b"{9999}\r\n|BODY[HEADER.FIELDS (A)]<0> |ENVELOPE ((|c1 OK x\r\n|* 1 FETCH (UID 1)\r\n|VANISHED (EARLIER) 1:3|\xff|\0"
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=1, max_size=1), st.one_of(SAID, st.binary(max_size=60)))
+def test_responses(cut: bytes, data: bytes) -> None:
+    target("imap_response")(cut + data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mox_imap import writer
@@ -75,6 +75,7 @@ def test_fetched() -> None:
         Fetched.of(parse(b"* 5 FETCH (UID)\r\n"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=60))
 def test_what_is_written_is_read(value: bytes, noise: bytes) -> None:
     assert list(values(writer.string(value))) == [value.replace(b"\0", b"?")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.imap_rooms import Room
@@ -88,6 +88,7 @@ MESSAGES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(MESSAGES)
 def test_everybody_is_in_exactly_one_place(drawn: list[tuple[str, list[str], str, int]]) -> None:
     messages = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.imap_rooms import CLOCK, Room, message
@@ -46,6 +46,7 @@ def test_no_urls(text: str) -> None:
         MessageUrl.parse(text)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("imap:/;uidUID=1section%C3.partial@h+EXPIRE"), max_size=60))
 def test_only_its_own_error(text: str) -> None:
     for one in (text, "/a/;uid=1" + text, "imap://h/a/;UID=1" + text):

@@ -72,7 +72,14 @@ def _addresses(fields: Fields, name: str) -> bytes:
     return b"(" + b"".join(entries) + b")" if entries else b"NIL"
 
 
+# What needs no escaping in a quoted string, and is short enough for one.
+_SAFE = re.compile(r"[ !#-\[\]-~]{0,900}\Z")
+
+
 def _address(mailbox: Mailbox) -> bytes:
+    name, local, domain = mailbox.name, mailbox.localpart, mailbox.domain
+    if not mailbox.route and _SAFE.match(f"{name}{local}{domain}"):  # as nearly all are
+        return f'("{name}" NIL "{local}" "{domain}")'.encode() if name else f'(NIL NIL "{local}" "{domain}")'.encode()
     # RFC 9051 7.5.2: host NIL would mean a group, so an address without a domain gets an empty one.
     host = string(mailbox.domain.encode("utf-8", "surrogateescape"))
     local = string(mailbox.localpart.encode("utf-8", "surrogateescape"))

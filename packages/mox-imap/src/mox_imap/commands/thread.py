@@ -26,6 +26,8 @@ from mox_message.thread import base_subject, is_reply
 MAX_HEADER = 1024 * 1024
 # The ids of one message that are followed, the youngest.
 MAX_REFERENCES = 200
+# How far up is looked for a loop.
+MAX_DEPTH = 1000
 _REFERENCES = re.compile(rb"\nReferences[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE)
 
 
@@ -40,6 +42,7 @@ class Node:
     reply: bool = False
     parent: Node | None = None
     children: list[Node] = field(default_factory=list)
+    has_below: bool = False  # somebody was put below it, once
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +189,8 @@ def _linked(messages: Sequence[Message]) -> list[Node]:
                 _place(link, above)
             above = link
         # What a message says of itself counts more than what others say of it.
-        if above is not None and above is not node.parent and not _is_above(node, above):
-            node.parent = above
+        if above is not None and above is not node.parent:
+            _place(node, above)
     for node in every:
         if node.parent is not None:
             node.parent.children.append(node)
@@ -197,15 +200,22 @@ def _linked(messages: Sequence[Message]) -> list[Node]:
 def _place(node: Node, above: Node) -> None:
     if not _is_above(node, above):
         node.parent = above
+        above.has_below = True
 
 
 def _is_above(node: Node, other: Node | None) -> bool:
-    """Is `node` the other, or above it?"""
-    while other is not None:
+    """Is `node` the other, or above it?  Or may be: of chains that are too long only so much is looked at."""
+    if node is other:
+        return True
+    if not node.has_below:
+        return False
+    for _ in range(MAX_DEPTH):
+        if other is None:
+            return False
         if other is node:
             return True
         other = other.parent
-    return False
+    return other is not None
 
 
 def _all(root: Node) -> Iterator[Node]:
