@@ -25,21 +25,30 @@ class DataReader:
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """(payload, rest): `rest` is None until the end has come, then what follows it."""
         window = self._tail + data
-        dot = window.find(b"\r\n.") if b"." in window else -1
-        end = window.find(END, dot) if dot >= 0 else -1
-        if end >= 0:
-            # The CRLF in front of the dot belongs to the message.
-            self._tail = b""
-            return self._payload(window[: end + 2], dot < end), window[end + 5 :]
-        cut = len(window) - _overlap(window)
-        self._tail = window[cut:]
-        return self._payload(window[:cut], dot >= 0), None
+        odd = _ODD.search(window)
+        if odd is not None and not (odd.end() == len(window) - 2 and window.endswith(END)):
+            return self._feed_odd(window)
+        # Nothing but the end itself, or not even that: neither dots to undo nor a CR that is alone.
+        cut = len(window) - (3 if odd is not None else _overlap(window))
+        self._tail = window[cut:] if odd is None else b""
+        body = window[:cut]
+        if not self.fault:
+            self.fault = _line_feed_fault(body)
+        return self._without_begin(body), None if odd is None else b""
 
-    def _payload(self, body: bytes, dots: bool) -> bytes:
+    def _feed_odd(self, window: bytes) -> tuple[bytes, bytes | None]:
+        end = window.find(END)
+        cut = (
+            end + 2 if end >= 0 else len(window) - _overlap(window)
+        )  # the CRLF in front of the dot belongs to the message
+        self._tail = window[cut:] if end < 0 else b""
+        body = window[:cut]
         if not self.fault:
             self.fault = line_fault(body)
-        if dots:
-            body = body.replace(b"\r\n.", b"\r\n")
+        body = body.replace(b"\r\n.", b"\r\n")
+        return self._without_begin(body), window[end + len(END) :] if end >= 0 else None
+
+    def _without_begin(self, body: bytes) -> bytes:
         if self._first and len(body) >= 2:
             self._first = False
             return body[2:]
@@ -54,6 +63,8 @@ def _overlap(window: bytes) -> int:
     return 0
 
 
+# A CR that is alone, or a dot at the beginning of a line: most of a message has neither.
+_ODD = re.compile(rb"\r(?:[^\n]|\n\.)")
 # Faster than counting pairs, and than a look-behind by far; what it costs is one pass over the CRs.
 _BARE_CR = re.compile(rb"\r[^\n]")
 
@@ -62,7 +73,11 @@ def line_fault(body: bytes) -> str:
     """What is wrong with the line ends of `body`, which is not cut between CR and LF; "" when nothing is."""
     if _BARE_CR.search(body) is not None or body.endswith(b"\r"):
         return "bare CR"
-    # Each CR is half of a pair now, so an LF more than there are CRs is alone.
+    return _line_feed_fault(body)
+
+
+def _line_feed_fault(body: bytes) -> str:
+    """Where each CR is known to be half of a pair: an LF more than there are CRs is alone."""
     if len(body.replace(b"\n", b"")) != len(body.replace(b"\r", b"")):
         return "bare LF"
     return "NUL" if b"\0" in body else ""

@@ -26,11 +26,14 @@ class ReceivedSyntaxError(ValueError):
         super().__init__(why)
 
 
-def with_protocol(*, extended: bool, smtputf8: bool = False, tls: bool = False, authenticated: bool = False) -> str:
+def with_protocol(
+    *, extended: bool, smtputf8: bool = False, tls: bool = False, authenticated: bool = False, lmtp: bool = False
+) -> str:
     """The word after "with" (RFC 3848, RFC 6531 4.3)."""
     if not extended:
         return "SMTP"
-    return ("UTF8SMTP" if smtputf8 else "ESMTP") + ("S" if tls else "") + ("A" if authenticated else "")
+    name = ("UTF8LMTP" if lmtp else "UTF8SMTP") if smtputf8 else "LMTP" if lmtp else "ESMTP"
+    return name + ("S" if tls else "") + ("A" if authenticated else "")
 
 
 def received_field(
@@ -109,12 +112,15 @@ class Received:
 
 
 def _split_date(text: str) -> tuple[str, str, str]:
-    """At the last semicolon that is in no comment: the date has none outside of them."""
-    at = -1
-    depth = 0
-    for match in re.finditer(r"\\.|[();]", text):
+    """At the last semicolon that is in no comment and no quoted string: the date has none outside of them."""
+    at, depth, quoted = -1, 0, False
+    for match in re.finditer(r'\\.|[();"]', text):
         mark = match[0]
-        if mark == "(":
+        if mark == '"':
+            quoted = not quoted and not depth
+        elif quoted:
+            continue
+        elif mark == "(":
             depth += 1
         elif mark == ")":
             depth = max(0, depth - 1)

@@ -189,24 +189,26 @@ class SmtpServer:
         that the event cannot have, which stays open."""
         event = self._open
         assert event is not None, "no event is open"
-        if answer is not None and not isinstance(answer, Reply):
-            self._check_answer(event, answer)
-        if isinstance(answer, Challenge):
-            self.phase = Phase.AUTH
-            self._out.append(b"334 " + base64.b64encode(answer.data) + b"\r\n")
-        elif (settle := SETTLE.get(type(event))) is not None:
-            settle(self, event, answer)
+        if answer is None or isinstance(answer, Reply):
+            if (settle := SETTLE.get(type(event))) is not None:
+                settle(self, event, answer)
+            if answer is not None and answer.code == 421:
+                self.ended = True
+        else:
+            self._send_special(event, answer)
         self._open = None
         if now is not None:
             self.since = self.now = now
-        if answer is not None and isinstance(answer, Reply) and answer.code == 421:
-            self.ended = True
 
-    def _check_answer(self, event: Event, answer: object) -> None:
+    def _send_special(self, event: Event, answer: object) -> None:
         if isinstance(answer, Challenge):
             if not isinstance(event, AuthStart | AuthResponse):
                 raise TypeError(f"{type(event).__name__} cannot be answered with a challenge")
-        elif not isinstance(answer, tuple) or not isinstance(event, MessageEnd):
+            self.phase = Phase.AUTH
+            self._out.append(b"334 " + base64.b64encode(answer.data) + b"\r\n")
+        elif isinstance(answer, tuple) and isinstance(event, MessageEnd):
+            SETTLE[MessageEnd](self, event, answer)
+        else:
             raise TypeError(f"{answer!r} is no answer")
 
     def outgoing(self) -> bytes:
@@ -289,21 +291,22 @@ class SmtpServer:
             return False
         else:
             self._at = end
-            self._line(buffer[at:end])
+            if end - at > 1 and buffer[end - 2] == _CR and not self._refused_line:
+                self._sound_line(buffer[at : end - 2])
+            else:
+                self._odd_line(buffer[at:end])
         return True
 
-    def _line(self, line: bytes) -> None:
-        if not line.endswith(b"\r\n"):
-            if Quirk.BARE_LF in self.config.quirks and not self._refused_line:
-                self._sound_line(line[:-1])
-                return
+    def _odd_line(self, line: bytes) -> None:
+        """One that ends with LF alone, or the rest of one that was refused."""
+        if line.endswith(b"\r\n"):
+            self._refused_line = False
+        elif Quirk.BARE_LF in self.config.quirks and not self._refused_line:
+            self._sound_line(line[:-1])
+        else:
             # RFC 5321 2.3.8: a line ends with CRLF and nothing else.  What follows belongs to this line still.
             self._refused_line = True
             self._bad_line_end()
-        elif self._refused_line:
-            self._refused_line = False
-        else:
-            self._sound_line(line[:-2])
 
     def _sound_line(self, line: bytes) -> None:
         if b"\r" in line or b"\0" in line:
@@ -333,27 +336,25 @@ class SmtpServer:
             self.violation(Reply(500, f"a line has at most {limit} octets", "5.5.6"), "line too long", fatal=too_much)
 
     def _command(self, line: bytes) -> None:
+        word = line.partition(b" ")[0]
+        known = _KNOWN.get(word) or _KNOWN.get(word.upper())
+        if known is None:
+            # A stranger to SMTP (a browser made to talk to us) shows itself with its first line.
+            http = word.upper() in HTTP_VERBS
+            self.violation(HTTP if http else UNKNOWN, "unknown command", fatal=http or self.phase is Phase.CONNECTED)
+            return
+        verb, allowed, perform = known
+        if self.phase not in allowed:
+            self.violation(OUT_OF_ORDER[verb], "order")
+            return
         try:
-            word = line.partition(b" ")[0]
-            verb = word.decode("latin-1").upper()
-            allowed = ORDER.get(verb)
-            if allowed is None:
-                # A stranger to SMTP (a browser made to talk to us) shows itself with its first line.
-                http = verb in HTTP_VERBS
-                stranger = http or self.phase is Phase.CONNECTED
-                self.violation(HTTP if http else UNKNOWN, "unknown command", fatal=stranger)
-            elif self.phase not in allowed:
-                self.violation(OUT_OF_ORDER[verb], "order")
-            else:
-                PERFORM[verb](self, read(line, self.config.quirks))
+            perform(self, read(line, self.config.quirks))
         except CommandSyntaxError as error:
-            if word.upper() == b"AUTH":
+            if verb == "AUTH":
                 self._bad_response(error)
-            elif word.upper() == b"BDAT":
-                # How many octets follow is not known, so what follows cannot be told from commands.
-                self.violation(Reply(error.code, error.why, error.enhanced), "syntax", fatal=True)
             else:
-                self.violation(Reply(error.code, error.why, error.enhanced), "syntax")
+                # After BDAT: how many octets follow is not known, so what follows cannot be told from commands.
+                self.violation(Reply(error.code, error.why, error.enhanced), "syntax", fatal=verb == "BDAT")
 
     def _auth_line(self, line: bytes) -> None:
         if line == b"*":
@@ -508,3 +509,5 @@ class SmtpServer:
 
 
 _CONNECTED = Connected()
+_CR = 13
+_KNOWN = {verb.encode(): (verb, ORDER[verb], perform) for verb, perform in PERFORM.items()}

@@ -123,7 +123,7 @@ def matches(pattern: str, name: str) -> bool:
     if not pattern.startswith("*."):
         return pattern == name and "*" not in name
     _, dot, parent = name.partition(".")
-    return bool(dot) and pattern[2:] == parent and "." in parent and "*" not in parent
+    return bool(dot) and pattern[2:] == parent and "." in parent and "*" not in name
 
 
 def binding_of(tls: Any) -> ChannelBinding | None:
