@@ -111,9 +111,12 @@ def policy_url(domain: Domain | str) -> str:
 
 
 def _why_no_pattern(pattern: str) -> str:
-    if len(pattern) > _MAX_NAME + 2 or not _MX.match(pattern):
+    if _MX.match(pattern) is None or len(pattern) > _MAX_NAME + 2:
         return "an mx is a host name in ASCII, or '*.' and one"
-    return "" if pattern == pattern.lower() else "patterns are in lower case"
+    return "" if pattern.islower() or pattern == pattern.lower() else "patterns are in lower case"
+
+
+_MODES = {mode.value: mode for mode in Mode}
 
 
 class _Reader:
@@ -135,22 +138,22 @@ class _Reader:
         for name in ("version", "mode", "max_age"):
             if name not in self.seen:
                 self.fail(len(self.text), f"no {name}")
-        mode = Mode(self.seen["mode"])
+        mode = _MODES[self.seen["mode"]]
         if not self.mx and mode is not Mode.NONE:
             self.fail(len(self.text), f"no mx, which mode {mode} needs")
         mx = tuple(dict.fromkeys(self.mx))
         return Policy(mode, mx, int(self.seen["max_age"]), tuple(self.extensions))
 
     def line(self, line: str, at: int) -> None:
-        if not line.strip(" \t"):
-            # Quirk blank-lines: some policies end with one or have them between; they cannot mean anything.
-            return
         field = _FIELD.match(line)
         if field is None:
+            # Quirk blank-lines: some policies end with one or have them between; they cannot mean anything.
+            if not line.strip(" \t"):
+                return
             self.fail(at, "expected the name of a field and ':'")
         name, value_at = field[1], at + field.end()
         value = line[field.end() :].rstrip(" \t")
-        if wrong := _BAD.search(value):
+        if not value.isprintable() and (wrong := _BAD.search(value)):
             self.fail(value_at + wrong.start(), "a control character")
         if not value:
             self.fail(value_at, "expected a value")
@@ -179,7 +182,7 @@ def _why_no_version(value: str) -> str:
 
 
 def _why_no_mode(value: str) -> str:
-    return "" if value in set(Mode) else "the mode is enforce, testing or none"
+    return "" if value in _MODES else "the mode is enforce, testing or none"
 
 
 def _why_no_max_age(value: str) -> str:

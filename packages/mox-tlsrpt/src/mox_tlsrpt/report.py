@@ -247,8 +247,10 @@ class _Reader:
 
     def failure(self, value: Any) -> tuple[Failure, int]:
         members = self.members(value)
-        found = {kept: self.text(members, name, needed=name == "result-type") for name, kept in _FAILURE.items()}
-        found["result"] = found["result"].lower()
+        found = {_FAILURE[name]: self.text(members, name) for name in members if name in _FAILURE}
+        if not found.get("result"):
+            self.note("no result-type")
+        found["result"] = found.get("result", "").lower()
         return Failure(**found), self.count(members, "failed-session-count")
 
     # values
@@ -262,6 +264,8 @@ class _Reader:
     def text(self, members: dict[str, Any], name: str, *, needed: bool = False) -> str:
         value = members.get(name)
         if isinstance(value, str):
+            if value.isascii() and len(value) <= MAX_TEXT:  # nearly always
+                return value
             if len(value) > MAX_TEXT:
                 self.note(f"{name} is longer than {MAX_TEXT} characters")
             # Half of a pair, which JSON can write and UTF-8 cannot.
