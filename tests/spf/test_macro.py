@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mox_spf.macro import MAX_NAME, MAX_TEXT, Macro, MacroString, MacroSyntaxError, Values, askable, parse, parse_domain
+from mox_spf.macro import (
+    MAX_NAME,
+    MAX_TEXT,
+    Macro,
+    MacroString,
+    MacroSyntaxError,
+    Values,
+    askable,
+    fitted,
+    parse,
+    parse_domain,
+)
 
 VALUES = Values(
     ip_address("192.0.2.3"),
@@ -135,6 +146,10 @@ def test_a_name_too_long_loses_its_left_labels() -> None:
     assert len(name) <= MAX_NAME
     assert parse_domain("a.example.").name(values) == "a.example"
     assert len(parse("%{s}" * 1000).expand(values)) <= MAX_TEXT
+    assert parse_domain("y." * 200 + "example").name(values) == "y." * 123 + "example"
+    assert parse_domain("%{d}." * 2000 + "x.example").name(values).endswith("c.x.example")
+    assert fitted("x" * 300) == ""
+    assert fitted("x" * 10 + "." + "y" * 253) == "y" * 253
 
 
 @pytest.mark.parametrize(
@@ -159,6 +174,16 @@ def test_a_name_too_long_loses_its_left_labels() -> None:
 )
 def test_askable(text: str, name: str) -> None:
     assert askable(text) == name
+
+
+def test_senders_of_any_octets() -> None:
+    """What a client says need be no UTF-8, nor short."""
+    for local in ("\udcff", "\ud800", "x" * 10**6, "@" * 10**5):
+        values = Values(VALUES.ip, f"{local}@b.example", local, "b.example")
+        assert parse("%{S}%{H}%{L}").expand(values).isascii()
+        assert len(parse("%{s}" * 5000).expand(values)) <= MAX_TEXT
+        assert len(parse_domain("%{s}%{h}.b.example").name(values)) <= MAX_NAME
+    assert parse("%{L}").expand(Values(VALUES.ip, "\udcff@b", "", "b")) == "%FF"
 
 
 def test_constants_need_no_values() -> None:

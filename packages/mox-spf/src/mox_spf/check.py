@@ -77,7 +77,7 @@ def plan_check(
         found.status,
         reason,
         identity,
-        domain or written,
+        domain or written[: macro.MAX_NAME],
         found.directive.text if found.directive is not None else "",
         found.explanation,
         reason if found.status in (Status.PERMERROR, Status.TEMPERROR) else "",
@@ -356,7 +356,7 @@ class _Evaluation:
     def name(self, spec: MacroString, domain: str) -> Lookup[str]:
         """The name that a domain-spec stands for in the record of `domain`."""
         if spec.constant is not None:
-            return spec.constant
+            return macro.fitted(spec.constant)
         return spec.name((yield from self.values_for(spec, domain)))
 
     def values_for(self, text: MacroString, domain: str) -> Lookup[Values]:

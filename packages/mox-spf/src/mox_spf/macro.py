@@ -19,6 +19,8 @@ from mox_dns.scanner import RecordSyntaxError
 # Characters of a name (RFC 1035 2.3.4), and of an expanded text: a macro of a few octets may stand for a long sender.
 MAX_NAME = 253
 MAX_TEXT = 8192
+# Characters of what one letter stands for, from the right: no address or name of mail is as long.
+MAX_VALUE = 1024
 
 _PART = re.compile(r"%\{([a-zA-Z])([0-9]*)([rR]?)([-.+,/_=]*)\}|%([%_-])|([!-$&-~]+)")
 _PART_OR_SPACE = re.compile(_PART.pattern.replace("[!-$&-~]", "[ -$&-~]"))
@@ -94,13 +96,13 @@ class Macro:
 
     def expand(self, values: Values) -> str:
         """RFC 7208 7.3."""
-        text = _VALUE[self.letter](values)
+        text = _VALUE[self.letter](values)[-MAX_VALUE:]
         if self.keep or self.reverse or self.delimiters:
             labels = re.split(f"[{re.escape(self.delimiters or '.')}]", text)
             if self.reverse:
                 labels.reverse()
             text = ".".join(labels[-self.keep :])
-        return quote(text, safe="-._~") if self.escape else text
+        return quote(_octets(text), safe="-._~") if self.escape else text
 
     def __str__(self) -> str:
         letter = self.letter.upper() if self.escape else self.letter
@@ -121,24 +123,40 @@ class MacroString:
 
     def expand(self, values: Values) -> str:
         """The text it stands for."""
-        if self.constant is not None:
-            return self.constant
-        return "".join([p if isinstance(p, str) else p.expand(values) for p in self.parts])[:MAX_TEXT]
+        return self.constant if self.constant is not None else self._joined(values, self.parts, MAX_TEXT)[:MAX_TEXT]
 
     def name(self, values: Values) -> str:
         """The name it stands for, without final dot.
 
         RFC 7208 7.3: of a name too long, labels are left out from the left until it fits."""
-        name = self.expand(values).removesuffix(".")
-        while len(name) > MAX_NAME:
-            _, dot, name = name.partition(".")
-            if not dot:
+        if self.constant is not None:
+            return fitted(self.constant)
+        # Only the end counts, so it is made from there.
+        return fitted(self._joined(values, self.parts[::-1], MAX_NAME + 1))
+
+    def _joined(self, values: Values, parts: tuple[str | Macro, ...], enough: int) -> str:
+        """The parts' texts in the order of this macro-string; no more of `parts` than make `enough` characters."""
+        texts: list[str] = []
+        length = 0
+        for part in parts:
+            text = part if isinstance(part, str) else part.expand(values)
+            texts.append(text)
+            length += len(text)
+            if length > enough:
                 break
-        return name
+        if parts is not self.parts:
+            texts.reverse()
+        return "".join(texts)
 
     def __str__(self) -> str:
         """As it may be written."""
         return "".join([_written(part) if isinstance(part, str) else str(part) for part in self.parts])
+
+
+def fitted(name: str) -> str:
+    """Without final dot, and without so many of its left labels that it is short enough (RFC 7208 7.3)."""
+    name = name.removesuffix(".")
+    return name if len(name) <= MAX_NAME else name[-MAX_NAME - 1 :].partition(".")[2]
 
 
 def askable(text: str) -> str:
@@ -151,6 +169,14 @@ def askable(text: str) -> str:
     if ".." in text or name[:1] in ("", ".") or (len(name) > 63 and max(map(len, name.split("."))) > 63):
         return ""
     return name
+
+
+def _octets(text: str) -> bytes:
+    """UTF-8, and octets that were none as they came (surrogateescape); never fails."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _written(literal: str) -> str:

@@ -166,7 +166,7 @@ def _stretched(directives: tuple[Directive, ...]) -> Iterator[Stretch]:
             blocks[version].append((shift, prefix, index))
             continue
         constant = None if directive.spec is None else directive.spec.constant
-        target = None if constant is None else macro.askable(constant)
+        target = None if constant is None else macro.askable(macro.fitted(constant))
         yield Stretch(start, index, tuple(blocks[4]), tuple(blocks[6]), directive, target)
         start, blocks = index + 1, {4: [], 6: []}
     if start < len(directives):

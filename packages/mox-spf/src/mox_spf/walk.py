@@ -14,7 +14,7 @@ from mox_dns import Answer, Domain, Lookup, Question, Step
 from mox_spf import macro
 from mox_spf.check import LIMITS, Limits
 from mox_spf.findings import Audit, Finding, Severity, Visit
-from mox_spf.macro import MacroString, MacroSyntaxError, askable
+from mox_spf.macro import MacroString, MacroSyntaxError, askable, fitted
 from mox_spf.record import Directive, Record, claims_spf, examine
 
 # Records read in one audit, however many are included.
@@ -250,7 +250,7 @@ class Walk:
         if spec.constant is None:
             self.find(Severity.NOTE, "macro", place, "depends on the message, so it was not followed", "7")
             return Cost()
-        target = askable(spec.constant)
+        target = askable(fitted(spec.constant))
         if "." not in target:
             self.find(Severity.ERROR, "no-name", place, "leads to no domain", section)
             return Cost()
@@ -262,7 +262,7 @@ class Walk:
         if spec is not None and spec.constant is None:
             self.find(Severity.NOTE, "macro", place, "depends on the message, so it was not followed", "7")
             return Cost()
-        name = place.domain if spec is None else askable(spec.constant or "")
+        name = place.domain if spec is None else askable(fitted(spec.constant or ""))
         if not name:
             self.find(Severity.WARNING, "no-name", place, "can be no name, so it never matches", "4.8")
             return Cost()
@@ -296,7 +296,7 @@ class Walk:
         """RFC 7208 6.2: what is wrong with it makes it silent."""
         if spec.constant is None:
             return
-        name = askable(spec.constant)
+        name = askable(fitted(spec.constant))
         if not name:
             self.find(Severity.WARNING, "explanation", place, "can be no name, so nothing is explained", "6.2")
             return
