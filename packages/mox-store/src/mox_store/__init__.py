@@ -13,7 +13,16 @@
     disk.py         what may fail on a bad day, behind one door
     check.py upgrade.py    every invariant of the data, as a function; from one version of the tables to the next
 
+    search.py       texts in messages, by bytes, in slices
+    importing.py exporting.py letters.py mbox.py maildir.py    files in and out
+    backup.py       generations of everything, while it is in use
+    doors.py memory.py testing.py    what an engine must do; a second one; for tests of others
+
 Not here: protocols, passwords (verifiers are opaque texts), what a message means."""
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from mox_store.account import Account, Store
 from mox_store.blobs import BLOB_LIMIT
@@ -29,6 +38,19 @@ from mox_store.state import State
 from mox_store.transaction import Flagged, Transaction
 from mox_store.view import View
 from mox_store.watch import Watch
+
+if TYPE_CHECKING:
+    from mox_store import backup, check, exporting, importing, memory, search
+
+# Fetched when they are asked for: a server at work needs none of them.
+_MODULES = ("backup", "check", "exporting", "importing", "memory", "search")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"mox_store.{name}")
+
 
 __all__ = [
     "BLOB_LIMIT",
@@ -64,4 +86,10 @@ __all__ = [
     "View",
     "Watch",
     "WebSession",
+    "backup",
+    "check",
+    "exporting",
+    "importing",
+    "memory",
+    "search",
 ]

@@ -79,6 +79,7 @@ CREATE TABLE message (
     origin        TEXT NOT NULL DEFAULT ''    -- where it came from: kind, space, value on each line
 );
 CREATE INDEX message_swept ON message (expunged) WHERE copies = 0;
+CREATE INDEX message_segment ON message (segment) WHERE segment IS NOT NULL;
 CREATE INDEX message_untrained ON message (id) WHERE mark <> trained;
 
 -- Which thread a message-id belongs to: of messages that are here, and of those they follow.
@@ -99,6 +100,9 @@ CREATE TABLE change (
     uids    TEXT NOT NULL,                   -- an IMAP sequence set
     PRIMARY KEY (modseq, mailbox, kind)
 ) WITHOUT ROWID;
+
+-- Who was away for long asks for expunges only (RFC 7162 3.2.5.2).
+CREATE INDEX change_expunged ON change (mailbox, modseq) WHERE kind = 3;
 
 CREATE TABLE decision (
     id     INTEGER PRIMARY KEY,
