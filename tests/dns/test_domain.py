@@ -120,7 +120,7 @@ def test_no_literals(text: str) -> None:
         IpLiteral.parse(text)
 
 
-@given(st.text(st.characters(codec="utf-8"), max_size=80) | st.text("abAB.-_xn0ßäא。", max_size=40))
+@given(st.text(st.characters(exclude_categories=[]), max_size=80) | st.text("abAB.-_xn0ßäא。", max_size=40))
 def test_any_text(text: str) -> None:
     try:
         name = Domain.parse(text)
