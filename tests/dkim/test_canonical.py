@@ -169,6 +169,7 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=40), st.lists(st.sampled_from(["a", "b", "c"]), max_size=6), st.sampled_from(Form))
 def test_the_header_made_canonical_once_is_the_same(pieces: list[bytes], names: list[str], form: Form) -> None:
     fields = Fields.parse(b"".join(pieces))
+    assert [fields.raw_at(index) for index in range(len(fields))] == [field.raw for field in fields]
     header = SignedHeader(fields)
     for _ in range(2):
         assert header.signed(names, form) == signed_header(fields, names, form)

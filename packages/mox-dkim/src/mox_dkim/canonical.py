@@ -13,9 +13,9 @@ octet like any other."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from enum import StrEnum
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class HeaderFields(Protocol):
     @property
     def names(self) -> Sequence[str]: ...
     def __getitem__(self, index: int, /) -> HeaderField: ...
+    def raw_at(self, index: int, /) -> bytes: ...
 
 
 def relaxed_field(raw: bytes, colon: int) -> bytes:
@@ -103,6 +104,19 @@ def signed_header(fields: Iterable[HeaderField], names: Sequence[str], form: For
     return CRLF.join(pieces)
 
 
+@lru_cache(maxsize=512)
+def _order(names: tuple[str, ...]) -> tuple[frozenset[str], tuple[tuple[str, int], ...]]:
+    """The names of an h=, and each entry with the number of the field it takes, counted from the bottom.
+
+    Signers sign the same fields in every message."""
+    seen: dict[str, int] = {}
+    order = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        order.append((name, seen[name]))
+    return frozenset(names), tuple(order)
+
+
 class SignedHeader:
     """The header of one message for all its signatures: a field is made canonical once, when first asked for."""
 
@@ -117,39 +131,36 @@ class SignedHeader:
         if form is Form.SIMPLE:
             return signed_header([self._fields[index] for index in range(len(self._fields.names))], names, form)
         made = self._relaxed
-        missing = {name for name in names if name not in made}
-        if missing:
-            self._make_relaxed(missing)
-        pieces: list[str] = []
-        taken: dict[str, int] = {}
-        for name in names:
+        wanted, order = _order(tuple(names))
+        if not wanted <= made.keys():
+            self._make_relaxed(wanted - made.keys())
+        pieces = []
+        for name, number in order:
             same = made[name]
-            if same:
-                left = taken.get(name, len(same))
-                if left:
-                    taken[name] = left - 1
-                    pieces.append(same[left - 1])
+            if number <= len(same):
+                pieces.append(same[-number])
         pieces.append("")
         return "\r\n".join(pieces).encode("latin-1")
 
-    def _make_relaxed(self, names: set[str]) -> None:
+    def _make_relaxed(self, names: Set[str]) -> None:
         """All fields of these names at once, as one text."""
         made = self._relaxed
         for name in names:
             made[name] = []
-        fields = [self._fields[index] for index, name in enumerate(self._fields.names) if name in names]
-        text = b"".join([field.raw for field in fields]).decode("latin-1")
+        found = [(name, index) for index, name in enumerate(self._fields.names) if name in names]
+        text = b"".join([self._fields.raw_at(index) for _, index in found]).decode("latin-1")
         text = text.replace("\r\n ", " ").replace("\r\n\t", " ").replace("\t", " ")
         while "  " in text:
             text = text.replace("  ", " ")
         lines = text.split("\r\n")
-        if len(lines) == len(fields) + 1 and not lines[-1]:
-            for field, line in zip(fields, lines, strict=False):
-                made[field.name].append(f"{field.name}:{line.partition(':')[2].strip(' ')}")
+        if len(lines) == len(found) + 1 and not lines[-1]:
+            for (name, _), line in zip(found, lines, strict=False):
+                made[name].append(f"{name}:{line.partition(':')[2].strip(' ')}")
             return
         # Line ends that fold nothing: then each field by itself.
-        for field in fields:
-            made[field.name].append(relaxed_field(field.raw, field.colon).decode("latin-1"))
+        for name, index in found:
+            field = self._fields[index]
+            made[name].append(relaxed_field(field.raw, field.colon).decode("latin-1"))
 
 
 class BodyCanon:

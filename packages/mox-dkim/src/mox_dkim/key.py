@@ -88,15 +88,13 @@ class PublicKey:
 
     def verifies(self, signature: bytes, digest: bytes, hash_name: str = "sha256") -> bool:
         """Is `signature` this key's over `digest`, which is the output of `hash_name`?"""
-        from cryptography.exceptions import InvalidSignature
-
         try:
             if self.type is KeyType.RSA:
                 padding, prehashed = _rsa_scheme(hash_name)
                 _as_any(self._key).verify(signature, digest, padding, prehashed)
             else:
                 _as_any(self._key).verify(signature, digest)
-        except InvalidSignature:
+        except _invalid_signature():
             return False
         return True
 
@@ -190,6 +188,13 @@ def _seed(data: bytes) -> PrivateKey:
     if len(seed) != 32:
         raise UnusableKey(f"an Ed25519 seed has 32 octets, not {len(seed)}")
     return private_key(Ed25519PrivateKey.from_private_bytes(seed))
+
+
+@cache
+def _invalid_signature() -> type[Exception]:
+    from cryptography.exceptions import InvalidSignature
+
+    return InvalidSignature
 
 
 @cache
