@@ -117,8 +117,9 @@ def configure(
     outgoing: int = 25,
     give_up_hours: float | None = None,
     extra: str = "",
+    passwords: bool = True,
 ) -> dict[str, int]:
-    """Writes a configuration, its certificates and keys, and sets the passwords; the ports."""
+    """Writes a configuration, its certificates and keys, and sets the passwords (which makes the data); the ports."""
     from moxd.tls import certificates, dkim_keys
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +132,8 @@ def configure(
     )
     (folder / "moxd.toml").write_text(text)
     (folder / "domains.toml").write_text(_DOMAINS.format(domain=domain))
-    set_passwords(folder / "data")
+    if passwords:
+        set_passwords(folder / "data")
     return ports
 
 
