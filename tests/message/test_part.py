@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -278,3 +279,24 @@ def test_linear(piece: bytes) -> None:
     start = time.process_time()
     one(head + piece * (3_000_000 // len(piece)))
     assert time.process_time() - start < 20
+
+
+TYPES = st.tuples(
+    st.sampled_from(["text/plain", "Multipart/MIXED", "a/b.c+d", "a /b", "a"]),
+    st.sampled_from([";", "; ", ";\t", " ; ", ""]),
+    st.sampled_from(["charset", "X", "a*", "a-b", ""]),
+    st.sampled_from(["=", " = ", ""]),
+    st.sampled_from(["x", '"a b"', '"a;b"', '"a(b"', '"a\\"b"', "a/b", "a b", "(c)", "", '"', "\xa0", "a=b"]),
+    st.sampled_from(["", ";", " ", "; y=z", " (c)"]),
+).map("".join)
+
+
+@given(TYPES)
+@settings(max_examples=400)
+def test_the_quick_way_reads_the_same(value: str) -> None:
+    quick, careful = (one(b"") for _ in range(2))
+    part_module._content_type(quick, value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(part_module, "_PLAIN_TYPE", re.compile(r"\b\B"))
+        part_module._content_type(careful, value)
+    assert (quick.media_type, quick.parameters) == (careful.media_type, careful.parameters)

@@ -446,7 +446,19 @@ def _word(value: str) -> str:
     return value.partition(";")[0].partition("(")[0].strip(' \t"').lower()
 
 
+# Type and one parameter, in which nothing is odd: read at once, as nearly all are so.
+_PLAIN_TYPE = re.compile(
+    r"""([a-z]+)/([a-z0-9.+-]+);[ \t]*([a-z]+)=(?:"([^"\\(]*+)"|([a-z0-9._+/-]++));?\Z""", re.IGNORECASE | re.ASCII
+)
+
+
 def _content_type(part: Part, value: str) -> None:
+    plain = _PLAIN_TYPE.match(value)
+    if plain is not None:
+        main, sub, name, quoted, bare = plain.groups()
+        part.type, part.subtype = main.lower(), sub.lower()
+        part.parameters = ((name.lower(), bare if quoted is None else quoted),)
+        return
     if "(" in value:
         value = without_comments(value).strip()
     match = _TYPE.match(value)
