@@ -11,6 +11,7 @@ import pytest
 from mox_message import Content
 from mox_store import BLOB_LIMIT, Account, Added, NewMessage, Store, StoreError, Traits, check, testing
 from mox_store.backup import Backup
+from mox_store.wal import Presence
 
 
 def contents(account: Account) -> list[tuple[str, int, bytes]]:
@@ -161,6 +162,22 @@ def test_a_backup_from_strangers_leads_nowhere(tmp_path: Path, accounts: object,
     (folder / "1.json").write_text(json.dumps({"format": 1, "taken": 1.0, "accounts": accounts}))
     with pytest.raises(StoreError, match="cannot be read"):
         Backup(tmp_path / "backup").restore(tmp_path / "restored", clock())
+
+
+def test_one_backup_at_a_time_and_leftovers_go(filled: Store, tmp_path: Path, clock: Any) -> None:
+    backup = Backup(tmp_path / "backup")
+    backup.take(filled.folder, clock())
+    leftovers = [tmp_path / "backup" / name for name in ("taking-x", "chunks/00.part", "generations/7.json.part")]
+    for path in leftovers:
+        path.write_bytes(b"half")
+    clock.now += 1
+    running = Presence(tmp_path / "backup" / "backup")
+    assert running.alone()
+    with pytest.raises(StoreError, match="another backup is writing"):
+        backup.take(filled.folder, clock())
+    running.close()
+    backup.take(filled.folder, clock())
+    assert not any(path.exists() for path in leftovers)
 
 
 def test_what_cannot_be_is_said(filled: Store, tmp_path: Path, clock: Any) -> None:

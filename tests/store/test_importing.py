@@ -161,14 +161,15 @@ def test_nothing_to_import_is_said(tmp_path: Path, make: Callable[[Path], None])
         list(importing.sources(tmp_path / "x"))
 
 
+@pytest.mark.parametrize("name", ["out", "out.zip", "out.tar", "out.tgz"])
 @pytest.mark.parametrize("form", ["maildir", "mbox"])
 def test_out_and_in_again(
-    account: Account, store: Store, deliver: Callable[..., Added], tmp_path: Path, form: exporting.Format
+    account: Account, store: Store, deliver: Callable[..., Added], tmp_path: Path, form: exporting.Format, name: str
 ) -> None:
     for number in range(6):
         deliver(message(number, 40_000 if number == 3 else 20), flags=("\\Flagged", "work") if number % 2 else ())
     deliver(message(9), mailbox="Lists/a.b")
-    out = tmp_path / "out"
+    out = tmp_path / name
     done = exporting.run(account, out, form)
     assert sum(one.messages for one in done) == 7
     exporting.run(account, out, form)  # a second time writes nothing new

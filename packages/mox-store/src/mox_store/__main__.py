@@ -42,10 +42,14 @@ def parser() -> argparse.ArgumentParser:
     one = command("stat", "say what accounts hold", _stat)
     one.add_argument("store", type=Path, metavar="STORE")
     one.add_argument("account", nargs="*", metavar="ACCOUNT", help="default: all")
-    one = command("export", "write an account's mail as maildir or mbox; goes on where it was stopped", _export)
+    one = command(
+        "export",
+        "write an account's mail as maildir or mbox, or both in a zip or tgz; goes on where it was stopped",
+        _export,
+    )
     one.add_argument("store", type=Path, metavar="STORE")
     one.add_argument("account", metavar="ACCOUNT")
-    one.add_argument("folder", type=Path, metavar="FOLDER")
+    one.add_argument("folder", type=Path, metavar="FOLDER", help="or a file.zip, file.tar, file.tgz")
     one.add_argument("--format", choices=("maildir", "mbox"), default="maildir")
     one.add_argument("--mailbox", action="append", default=[], help="only this one (may be repeated)")
     one = command(

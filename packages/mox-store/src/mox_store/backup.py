@@ -15,7 +15,7 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -87,15 +87,30 @@ class Backup:
         try:
             for folder in ("chunks", "generations"):
                 self._disk.make_folder(self.folder / folder)
-            known = self._known()
-            for account in names:
-                progress(account)
-                accounts[account] = self._account(store / account, known, outcome)
-                outcome.accounts.append(account)
-            self._finish(Generation(name, now, accounts))
+            with self._alone():
+                known = self._known()
+                for account in names:
+                    progress(account)
+                    accounts[account] = self._account(store / account, known, outcome)
+                    outcome.accounts.append(account)
+                self._finish(Generation(name, now, accounts))
         except (OSError, sqlite3.Error) as error:
             raise told(error, f"backup to {self.folder}") from error
         return outcome
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else writes to the backup.  What a backup that was stopped left behind goes."""
+        presence = Presence(self.folder / "backup")
+        try:
+            if not presence.alone():
+                raise StoreError(f"another backup is writing to {self.folder}; wait until it is done")
+            for pattern in ("taking-*", "*/*.part", "*/*/*.part"):
+                for leftover in self.folder.glob(pattern):
+                    leftover.unlink(missing_ok=True)
+            yield
+        finally:
+            presence.close()
 
     def _known(self) -> set[str]:
         return {path.name for path in (self.folder / "chunks").glob("*/*") if not path.name.endswith(".part")}
@@ -200,12 +215,13 @@ class Backup:
         """Forgets all but the newest `keep` generations, and the pieces that only they had; how many pieces went."""
         names = self.generations()
         try:
-            for name in names[: max(0, len(names) - max(1, keep))]:
-                (self.folder / "generations" / f"{name}.json").unlink()
-            needed = {one for name in self.generations() for one in self.generation(name).hashes()}
-            gone = [path for path in (self.folder / "chunks").glob("*/*") if path.name not in needed]
-            for path in gone:
-                path.unlink()
+            with self._alone():
+                for name in names[: max(0, len(names) - max(1, keep))]:
+                    (self.folder / "generations" / f"{name}.json").unlink()
+                needed = {one for name in self.generations() for one in self.generation(name).hashes()}
+                gone = [path for path in (self.folder / "chunks").glob("*/*") if path.name not in needed]
+                for path in gone:
+                    path.unlink()
         except OSError as error:
             raise told(error, f"backup in {self.folder}") from error
         return len(gone)
