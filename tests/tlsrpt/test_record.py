@@ -67,6 +67,14 @@ DESTINATIONS = {
     "https": ("https://a.example/x", [Https("https://a.example/x")]),
     "https without host": ("https:/x", []),
     "https, an empty host": ("https:///x", []),
+    "https, a port": ("https://a.example:8443/", [Https("https://a.example:8443/")]),
+    "https, addresses": ("https://[2001:db8::1]/", [Https("https://[2001:db8::1]/")]),
+    "https, a port that is none": ("https://a:x.example/", []),
+    "https, port 0": ("https://a.example:0/", []),
+    "https, a large port": ("https://a.example:65536/", []),
+    "https, two dots": ("https://a..example/", []),
+    "https, somebody": ("https://me@a.example/", []),
+    "https, half an address": ("https://[2001:db8::1/", []),
     "http": ("http://a.example/x", []),
 }
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
+from mox_dns import Domain, Scanner
 from mox_dns import RecordSyntaxError as AnyRecordSyntaxError
-from mox_dns import Scanner
 from mox_message import Address, AddressSyntaxError
 
 VERSION = "v=TLSRPTv1"
@@ -96,7 +96,7 @@ def ours(records: Iterable[bytes]) -> tuple[bytes, ...]:
 def _destination(uri: str) -> Destination | None:
     scheme, _, rest = uri.partition(":")
     if scheme.lower() == "https":
-        return Https(uri) if re.match(r"//[^/?#\s]", rest) else None
+        return Https(uri) if _has_host(uri) else None
     if scheme.lower() != "mailto":
         return None
     try:
@@ -104,6 +104,19 @@ def _destination(uri: str) -> Destination | None:
         return Mailto(str(Address.parse(unquote(rest.partition("?")[0], errors="strict"))))
     except (AddressSyntaxError, UnicodeDecodeError):
         return None
+
+
+def _has_host(url: str) -> bool:
+    """An authority that can be connected to, and that names nobody."""
+    try:
+        parts = urlsplit(url)
+        if "@" in parts.netloc or parts.port == 0:
+            return False
+        if not (parts.hostname or "").replace(".", "").isdigit() and "[" not in parts.netloc:
+            Domain.parse(parts.hostname or "")
+    except ValueError:
+        return False
+    return bool(parts.hostname)
 
 
 class _Reader(Scanner):
