@@ -226,6 +226,18 @@ def test_the_log_stays_bounded_under_load(tmp_path: Path, monkeypatch: pytest.Mo
     asyncio.run(run())
 
 
+def test_the_log_stays_bounded_without_a_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Command lines write much, too."""
+    monkeypatch.setattr(database, "CHECKPOINT_BYTES", 200_000)
+    db = Database(tmp_path / "a.db", SCHEMA)
+    for number in range(60):
+        with db.write() as connection:
+            for one in range(10):
+                insert(f"{number} {one} " + "x" * 4000)(connection)
+    assert (tmp_path / "a.db-wal").stat().st_size < 1_000_000
+    db.close()
+
+
 def test_full_durability_syncs_inside(tmp_path: Path) -> None:
     async def run() -> None:
         disk = Counting()

@@ -271,11 +271,18 @@ class Database:
     # -- checkpoints
 
     def _maybe_checkpoint(self) -> None:
-        if self._checkpointing or self._syncer is None or self._wal is None or self._closed:
+        if self._checkpointing or self._wal is None or self._closed or not self._wal.holds(self._checkpoint_at):
             return
-        if self._wal.holds(self._checkpoint_at):
-            self._checkpointing = True
+        self._checkpointing = True
+        if self._syncer is not None:
             self._syncer.submit(self._checkpoint, self._checkpointed)
+            return
+        error = None
+        try:
+            self._checkpoint()
+        except sqlite3.Error as caught:
+            error = caught
+        self._checkpointed(error)
 
     def _checkpoint(self) -> None:
         db = self._disk.connect(self.path)
