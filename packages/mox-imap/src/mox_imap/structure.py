@@ -81,15 +81,15 @@ def _address(mailbox: Mailbox) -> bytes:
     if not mailbox.route and _SAFE.match(f"{name}{local}{domain}"):  # as nearly all are
         return f'("{name}" NIL "{local}" "{domain}")'.encode() if name else f'(NIL NIL "{local}" "{domain}")'.encode()
     # RFC 9051 7.5.2: host NIL would mean a group, so an address without a domain gets an empty one.
-    host = string(mailbox.domain.encode("utf-8", "surrogateescape"))
-    local = string(mailbox.localpart.encode("utf-8", "surrogateescape"))
+    host = string(domain.encode("utf-8", "surrogateescape"))
+    written = string(local.encode("utf-8", "surrogateescape"))
     return (
         b"("
         + ntext(_name(mailbox.name, mailbox.written))
         + b" "
         + ntext(mailbox.route)
         + b" "
-        + local
+        + written
         + b" "
         + host
         + b")"
