@@ -13,7 +13,7 @@
     disk.py         what may fail on a bad day, behind one door
     check.py upgrade.py    every invariant of the data, as a function; from one version of the tables to the next
 
-    search.py       texts in messages, by bytes, in slices
+    search.py words.py    texts in messages, by bytes, in slices; an index of them for who wants one
     importing.py exporting.py letters.py mbox.py maildir.py    files in and out
     backup.py       generations of everything, while it is in use
     doors.py memory.py testing.py    what an engine must do; a second one; for tests of others
@@ -40,10 +40,10 @@ from mox_store.view import View
 from mox_store.watch import Watch
 
 if TYPE_CHECKING:
-    from mox_store import backup, check, exporting, importing, memory, search
+    from mox_store import backup, check, exporting, importing, memory, search, words
 
 # Fetched when they are asked for: a server at work needs none of them.
-_MODULES = ("backup", "check", "exporting", "importing", "memory", "search")
+_MODULES = ("backup", "check", "exporting", "importing", "memory", "search", "words")
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -92,4 +92,5 @@ __all__ = [
     "importing",
     "memory",
     "search",
+    "words",
 ]

@@ -6,7 +6,7 @@ business.  Here it is decided which messages cannot match, whatever the protocol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 from mox_message import Content
@@ -27,13 +27,20 @@ _ENCODINGS = (b"base64", b"quoted-printable", b"=?")
 
 
 def scan(
-    account: Reading, mailbox: int, uids: Sequence[int], needle: str, matches: Callable[[Content], bool]
+    account: Reading,
+    mailbox: int,
+    uids: Sequence[int],
+    needle: str,
+    matches: Callable[[Content], bool],
+    candidates: Container[int] | None = None,
 ) -> Iterator[list[int]]:
     """Looks through the messages of `uids` (ascending) for a case-folded `needle`; after each slice, uids that match.
 
-    `matches(content)` decides where the bytes do not.  Nothing is held between two slices; a message that goes
-    meanwhile is not found.  Raises StoreError."""
+    `matches(content)` decides where the bytes do not; `candidates` (words.candidates) spares looking at the
+    others.  Nothing is held between two slices; a message that goes meanwhile is not found.  Raises StoreError."""
     probe = _Probe(needle)
+    if candidates is not None:
+        uids = _among(account, mailbox, uids, candidates)
     found: list[int] = []
     spent = 0
     for first, last in ranges(uids):
@@ -51,6 +58,17 @@ def scan(
                 break
             first = rows[-1][0] + 1
     yield found
+
+
+def _among(account: Reading, mailbox: int, uids: Sequence[int], candidates: Container[int]) -> list[int]:
+    """Those of `uids` whose message is a candidate."""
+    found: list[int] = []
+    for first, last in ranges(uids):
+        rows = account.database.rows(
+            "SELECT uid,message FROM entry WHERE mailbox=? AND uid BETWEEN ? AND ? ORDER BY uid", (mailbox, first, last)
+        )
+        found += [uid for uid, message in rows if message in candidates]
+    return found
 
 
 def _look(account: Reading, row: Any, probe: _Probe, matches: Callable[[Content], bool]) -> tuple[bool, int]:
