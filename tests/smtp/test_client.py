@@ -330,6 +330,33 @@ def test_auth_login() -> None:
     assert script.lines[-3:] == ["AUTH LOGIN", "dXNlcg==", "cGVuY2ls"]
 
 
+def test_a_token_that_does_not_fit_into_a_line_is_sent_when_asked_for() -> None:
+    for size, lines in ((10, 1), (2000, 2)):
+        credentials = mox_sasl.Credentials("user", token=mox_sasl.Secret("t" * size))
+        client = SmtpClient(
+            ClientConfig("c.example", auth=credentials, auth_in_clear=True, host="mx.example", port=587)
+        )
+        asks = ["334 "] * (lines - 1)
+        script = Script("220 hi", "250-mx\r\n250 AUTH PLAIN OAUTHBEARER", *asks, "235 welcome")
+        script.take(client.open())
+        said = script.lines[-lines:]
+        assert said[0].startswith("AUTH OAUTHBEARER")
+        assert all(len(line) <= 510 for line in said[:1])
+        message = base64.b64decode(said[-1].rpartition(" ")[2])
+        assert message == b"n,a=user,\x01host=mx.example\x01port=587\x01auth=Bearer " + b"t" * size + b"\x01\x01"
+        assert client.logged_in == "OAUTHBEARER"
+
+
+def test_a_refused_token() -> None:
+    credentials = mox_sasl.Credentials("user", token=mox_sasl.Secret("t"))
+    client = SmtpClient(ClientConfig("c.example", auth=credentials, auth_in_clear=True))
+    error = base64.b64encode(b'{"status":"invalid_token"}').decode()
+    script = Script("220 hi", "250-mx\r\n250 AUTH XOAUTH2 OAUTHBEARER", f"334 {error}", "535 5.7.8 no")
+    with pytest.raises(Trouble, match="535"):
+        script.take(client.open())
+    assert script.lines[-1] == base64.b64encode(b"\x01").decode()
+
+
 AUTH_TROUBLE = {
     "wrong password": ["250-mx\r\n250 AUTH PLAIN", "535 5.7.8 no"],
     "nothing we know": ["250-mx\r\n250 AUTH GSSAPI"],

@@ -54,7 +54,7 @@ SWEEP_SECONDS = 600.0
 FUTURE_RELEASE = 60 * 86400
 QUEUE_TOPIC = "queue"
 SUBMISSION = ("submission", "submissions")
-MECHANISMS = ("SCRAM-SHA-256", "PLAIN", "LOGIN")
+MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN")
 
 
 @dataclass(frozen=True, slots=True)

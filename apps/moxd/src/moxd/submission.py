@@ -101,7 +101,10 @@ class Submission:
         if not self._app.logins.allowed(self._connection.peer):
             return Refusal(454, "too many failed logins; wait a while", "4.7.0", "rate limit")
         self._mechanism = mechanism
-        self._exchange = mox_sasl.server(mechanism, self._app.verifier)
+        binding = self._connection.session.binding
+        self._exchange = mox_sasl.server(
+            mechanism, self._app.verifier, binding=binding, plus_offered=binding is not None
+        )
         return self._outcome(self._exchange.start(initial))
 
     def _outcome(self, outcome: mox_sasl.Outcome) -> Answer | Awaitable[Answer]:

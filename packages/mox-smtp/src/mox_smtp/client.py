@@ -49,6 +49,10 @@ __all__ = [
 ]
 
 
+# Octets of a command line with its end (RFC 5321 4.5.3.1.4), less the end.
+MAX_AUTH = 510
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds; RFC 5321 4.5.3.2 where it has a say."""
@@ -181,7 +185,8 @@ class SmtpClient:
         self.offers = Offers()
         yield from self._hello()
 
-    def _log_in(self, credentials: mox_sasl.Credentials) -> Steps[None]:
+    def _mechanism(self, credentials: mox_sasl.Credentials) -> mox_sasl.ClientMechanism:
+        """The best that both know and this connection is safe enough for.  Raises Trouble."""
         config = self.config
         binding = self.tls.binding if self.tls is not None else None
         encrypted = self._over_tls or config.auth_in_clear
@@ -191,14 +196,20 @@ class SmtpClient:
             raise Trouble(Reply(538, "logging in without TLS would show the password to all who listen", "5.7.11"))
         if name is None:
             raise Trouble(Reply(535, "the host offers no mechanism that we know", "5.7.4"))
-        mechanism = mox_sasl.client(
-            name, credentials, config.nonce, binding=binding, host=config.host, port=config.port
-        )
-        yield from self._say(str(Auth(name, mechanism.start())), f"AUTH {name} ***")
+        return mox_sasl.client(name, credentials, config.nonce, binding=binding, host=config.host, port=config.port)
+
+    def _log_in(self, credentials: mox_sasl.Credentials) -> Steps[None]:
+        mechanism = self._mechanism(credentials)
+        line, waiting = str(Auth(mechanism.name, initial := mechanism.start())), b""
+        if len(line) > MAX_AUTH and initial is not None:
+            # RFC 4954 4: what does not fit into a command line is sent when the server asks for it.
+            line, waiting = str(Auth(mechanism.name)), initial
+        yield from self._say(line, f"AUTH {mechanism.name} ***")
         reply = yield from self._hear("AUTH")
         while reply.code == 334:
             try:
-                answer = mechanism.step(base64.b64decode(reply.text, validate=True))
+                said = base64.b64decode(reply.text, validate=True)
+                answer, waiting = (waiting, b"") if waiting and not said else (mechanism.step(said), b"")
             except (mox_sasl.ExchangeError, binascii.Error, ValueError) as error:
                 yield from self._say("*")
                 yield from self._hear("AUTH")
@@ -207,9 +218,9 @@ class SmtpClient:
             reply = yield from self._hear("AUTH")
         if not reply.good:
             raise Trouble(reply)
-        self.logged_in = name
         if not mechanism.finished:
             raise Trouble(Reply(535, "the host says yes before it has proven that it knows us", "5.7.8"))
+        self.logged_in = mechanism.name
 
     # -- delivering
 
