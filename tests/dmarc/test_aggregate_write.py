@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 import subprocess
 from importlib import import_module
 from importlib.util import find_spec
@@ -33,6 +32,7 @@ from mox_dmarc import (
     to_xml,
 )
 from mox_dmarc.testing.reports import reports
+from mox_dmarc.testing.texts import matches, texts
 from mox_message import Content, Fields, Mailbox, parse
 
 SCHEMAS = Path(__file__).parent / "schema"
@@ -150,15 +150,11 @@ def test_what_the_schema_has_no_place_for(report: AggregateReport) -> None:
 
 
 # RFC 9990 3.5.2
-FILE_NAME = re.compile(r"[a-z0-9.-]+![a-z0-9.-]+!\d+!\d+(?:![A-Za-z0-9]+)?\.xml(?:\.gz)?")
-SUBJECT = re.compile(r"Report Domain: [a-z0-9.-]+ Submitter: [a-z0-9.-]+ Report-ID: <?[^<>\s]+>?")
-
-
 def test_file_name() -> None:
     report = AggregateReport(META, POLICY, (ROW,))
     name = file_name(report, "mx.receiver.example")
     assert name == "mx.receiver.example!example.com!1700006400!1700092799!3f2a.xml.gz"
-    assert FILE_NAME.fullmatch(name)
+    assert matches("filename", name)
     odd = AggregateReport(Metadata("a", "b", "1.2@c", 1, 2), POLICY, (ROW,))
     assert file_name(odd, "mx.example", packed=False) == "mx.example!example.com!1!2.xml"
 
@@ -184,7 +180,7 @@ def test_the_mail() -> None:
     report = AggregateReport(META, POLICY, (ROW,), version="1.0")
     data = mail(report)
     fields = Fields.parse(data)
-    assert SUBJECT.fullmatch(" ".join((fields.text("subject") or "").split()))
+    assert matches("subject", fields.text("subject") or "")
     assert fields.text("to") == "rua@example.com, all@reports.example"
     text, file = parse(Content.of(data)).children
     assert text.media_type == "text/plain"
@@ -199,3 +195,19 @@ def test_the_mail() -> None:
 def test_a_report_id_that_is_none(report_id: str) -> None:
     with pytest.raises(ValueError, match="no report id"):
         mail(AggregateReport(Metadata("a", "b", report_id, 1, 2), POLICY, (ROW,)))
+
+
+@QUICK
+@given(texts("subject"), texts("filename"))
+def test_every_report_id_of_the_grammar_is_taken(subject: str, name: str) -> None:
+    """What the grammar makes of an id, we send; and names of the grammar are what `file_name` makes of their parts."""
+    if "Report-ID:" in subject:
+        report_id = subject.partition("Report-ID:")[2].strip().removeprefix("<").removesuffix(">")
+        made = mail(AggregateReport(Metadata("a", "b", report_id, 1, 2), POLICY, (ROW,)))
+        assert matches("subject", Fields.parse(made).text("subject") or "")
+    receiver, domain, begin, end, *rest = name.removesuffix(".gz").removesuffix(".xml").split("!")
+    meta = Metadata("a", "b", rest[0] if rest else "-", int(begin), int(end))
+    policy = PolicyPublished(domain, Request.NONE)
+    again = file_name(AggregateReport(meta, policy, (ROW,)), receiver, packed=name.endswith(".gz"))
+    assert matches("filename", again)
+    assert again.split("!")[:2] == [receiver, domain]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mox_dmarc import FailureReportSyntaxError, Limits, Unusable, read_failure
+from mox_dmarc.testing.texts import texts
 from mox_message import Content
 
 FEEDBACK = b"""Feedback-Type: auth-failure
@@ -82,6 +83,11 @@ def test_the_original_header(kind: str) -> None:
     assert report.original.text("from") == "ann@consumer.example"
 
 
+def test_a_report_that_was_forwarded() -> None:
+    outer = b"From: x@y.example\r\nMIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\n" + mail()
+    assert read_failure(outer) == read_failure(mail())
+
+
 def test_without_the_original() -> None:
     report = read_failure(mail(original=None))
     assert report.original is None
@@ -98,6 +104,7 @@ ODD = {
     "no alignment": ((b"Identity-Alignment", b"X"), "RFC 9991 4 requires", lambda r: r.unaligned, ()),
     "nothing aligned is missing": ((b"dkim (as signed), spf", b"none"), "", lambda r: r.unaligned, ()),
     "an unknown means": ((b"dkim (as signed), spf", b"arc"), "'arc'", lambda r: r.unaligned, ()),
+    "another type": ((b"auth-failure", b"abuse"), "of type 'abuse'", lambda r: r.auth_failure, ("dmarc",)),
     "another failure": ((b"Auth-Failure: dmarc", b"Auth-Failure: BodyHash"), "", lambda r: r.auth_failure, ("bodyhash",)),
     "no failure": ((b"Auth-Failure: dmarc\n", b""), "no Auth-Failure", lambda r: r.auth_failure, ()),
     "no version": ((b"Version: 1\n", b""), "no version", lambda r: r.version, ""),
@@ -117,11 +124,19 @@ def test_alignment_comments_are_no_words() -> None:
     assert read_failure(mail(FEEDBACK.replace(b"dkim (as signed), spf", b"spf (not dkim)"))).unaligned == ("spf",)
 
 
+@settings(max_examples=50, deadline=None)
+@given(texts("alignment"))
+def test_alignment_by_the_grammar(text: str) -> None:
+    report = read_failure(mail(FEEDBACK.replace(b"dkim (as signed), spf", text.encode())))
+    assert set(report.unaligned) == {word for word in ("dkim", "spf") if word in text.lower()}
+    assert report.problems == ()
+
+
 NOT = {
     "a mail": b"From: a@b.example\r\n\r\nhello\r\n",
     "nothing": b"",
-    "a complaint": mail(FEEDBACK.replace(b"auth-failure", b"abuse")),
-    "no type": mail(FEEDBACK.replace(b"Feedback-Type", b"X")),
+    "a complaint": mail(FEEDBACK.replace(b"auth-failure", b"abuse").replace(b"Auth-Failure: dmarc\n", b"")),
+    "neither type nor failure": mail(FEEDBACK.replace(b"Feedback-Type", b"X").replace(b"Auth-Failure", b"Y")),
 }
 
 

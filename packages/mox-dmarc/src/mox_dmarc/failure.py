@@ -15,9 +15,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from mox_dmarc.unpack import DEFAULT, Limits, Unusable
-from mox_message import Content, Fields, arf, date, decoded_subject, parse
+from mox_message import Content, Fields, Part, arf, date, decoded_subject, parse
 
 MAX_FIELD = 4096  # characters of one field
+MAX_WITHIN = 5  # mails within a mail that are looked at
 MAX_VALUES = 50  # of one field
 MAX_TEXT = 256 * 1024  # octets of a text for people
 
@@ -109,9 +110,10 @@ def read_failure(source: bytes | Content | Path, limits: Limits = DEFAULT) -> Fa
     if content.size > limits.message:
         raise FailureReportSyntaxError(f"a mail of {content.size} octets; at most {limits.message} are looked at")
     message = parse(content)
-    found = arf.parse(message, content)
-    if found is not None:
-        return _read(found)
+    for whole in (message, *_within(message)):
+        found = arf.parse(whole, content)
+        if found is not None:
+            return _read(found)
     for part in message.walk():
         if part.media_type == "text/plain":
             written = _by_text(part.text(content, MAX_TEXT))
@@ -120,17 +122,21 @@ def read_failure(source: bytes | Content | Path, limits: Limits = DEFAULT) -> Fa
     raise FailureReportSyntaxError("no part of type message/feedback-report")
 
 
+def _within(message: Part) -> list[Part]:
+    """Mails that are attached to this one: a report that was forwarded."""
+    return [part.message for part in message.walk() if part.message is not None][:MAX_WITHIN]
+
+
 def _read(found: arf.FeedbackReport) -> FailureReport:
     """RFC 6591 3, RFC 9991 4; what RFC 5965 asks of every report, `mox_message.arf` has looked at."""
     feedback, fields = found.feedback, _Values(found.feedback.fields)
-    if feedback.type != "auth-failure":
-        raise FailureReportSyntaxError(
-            f"a feedback report of type {feedback.type[:40]!r}, not auth-failure"
-            if feedback.type
-            else "no Feedback-Type"
-        )
     problems = list(found.defects)
     failed = _words(fields.one("auth-failure"))
+    if feedback.type != "auth-failure":
+        why = f"a feedback report of type {feedback.type[:40]!r}, not auth-failure" if feedback.type else "no type"
+        if not failed:
+            raise FailureReportSyntaxError(why)
+        problems.append(why)  # yet it says what failed
     if not failed:
         problems.append("no Auth-Failure")
     aligned_by = fields.one("identity-alignment")

@@ -13,7 +13,7 @@ from lark.exceptions import LarkError
 
 @cache
 def grammar(name: str) -> Lark:
-    """The grammar in `<name>.lark` here: "record"."""
+    """The grammar in `<name>.lark` here: "record", "filename", "subject", "alignment"."""
     return Lark(files(__package__).joinpath(f"{name}.lark").read_text(), parser="earley")
 
 
