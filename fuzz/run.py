@@ -1,6 +1,6 @@
 """Every target for so many seconds: `python fuzz/run.py [SECONDS] [TARGET …]` (needs atheris; `nox -s fuzz` brings it).
 
-Instruments our packages only, begins with the seeds in fuzz/seeds/TARGET, keeps what it learns in .nox/fuzz/TARGET,
+Instruments our packages only, begins with the seeds in fuzz/corpus/TARGET, keeps what it learns in .nox/fuzz/TARGET,
 and puts an input that breaks something beside it.  One line a target: inputs tried, or what broke.  Exit status 1 if
 any did."""
 
@@ -35,11 +35,11 @@ def run(name: str, seconds: int) -> bool:
     """Runs one target, prints its line; did it hold?"""
     learnt = LEARNT / name
     learnt.mkdir(parents=True, exist_ok=True)
-    seeds = HERE / "seeds" / name
+    seeds = HERE / "corpus" / name
     command = [
-        sys.executable, "-c", CHILD.format(here=str(HERE), name=name), f"-max_total_time={seconds}", f"-timeout={SLOW_SECONDS}",
-        f"-rss_limit_mb={MEMORY_MB}", "-max_len=8192", f"-artifact_prefix={learnt}/", "-print_final_stats=1", str(learnt),
-        *([str(seeds)] if seeds.is_dir() else []),
+        sys.executable, "-c", CHILD.format(here=str(HERE), name=name), f"-max_total_time={seconds}",
+        f"-timeout={SLOW_SECONDS}", f"-rss_limit_mb={MEMORY_MB}", "-max_len=8192", f"-artifact_prefix={learnt}/",
+        "-print_final_stats=1", str(learnt), *([str(seeds)] if seeds.is_dir() else []),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     tried = re.search(r"number_of_executed_units: (\d+)", done.stderr)

@@ -4,7 +4,8 @@ header fields that say so."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
@@ -112,12 +113,13 @@ async def authenticate(
     resolver: mox_dns.Resolver,
     hostname: str,
     now: float,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Authentication:
-    """Checks a message from a stranger.  Never raises for what the sender or DNS says; OSError if the spool fails."""
+    """Checks a message from a stranger; `clock` bounds how long SPF may take.  Never raises for what the sender or DNS says; OSError if the spool fails."""
     sender = mox_message.from_address(fields)
     author = mox_dmarc.author_domain(sender)
     lookups: list[mox_dns.Lookup[Any]] = [
-        mox_spf.plan_check(envelope.ip, envelope.mail_from, envelope.helo, receiver=hostname, now=now),
+        mox_spf.plan_check(envelope.ip, envelope.mail_from, envelope.helo, receiver=hostname, now=now, clock=clock),
         mox_dns.plan_iprev(envelope.ip),
     ]
     if not isinstance(author, str):
