@@ -115,7 +115,8 @@ async def authenticate(
     now: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Authentication:
-    """Checks a message from a stranger; `clock` bounds how long SPF may take.  Never raises for what the sender or DNS says; OSError if the spool fails."""
+    """Checks a message from a stranger; `clock` bounds how long SPF may take.  Never raises for what the sender or DNS
+    says; OSError if the spool fails."""
     sender = mox_message.from_address(fields)
     author = mox_dmarc.author_domain(sender)
     lookups: list[mox_dns.Lookup[Any]] = [
