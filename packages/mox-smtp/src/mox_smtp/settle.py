@@ -36,8 +36,15 @@ GOODBYE = Reply(221, "goodbye", "2.0.0").to_bytes()
 
 def connected(s: SmtpServer, event: Connected, reply: Reply | None) -> None:
     """RFC 5321 3.1: a refusal is 554 or 421, and the end."""
-    s.say(reply or Reply(220, f"{s.config.hostname} {s.config.greeting if not s.config.lmtp else 'LMTP'}"))
-    s.ended = reply is not None and not reply.good
+    if reply is not None:
+        s.say(reply)
+        s.ended = not reply.good
+        return
+    kept: bytes | None = s.config._kept.get("220")
+    if kept is None:
+        kept = Reply(220, f"{s.config.hostname} {'LMTP' if s.config.lmtp else s.config.greeting}").to_bytes()
+        s.config._kept["220"] = kept
+    s.say_bytes(kept)
 
 
 def hello(s: SmtpServer, event: Hello, reply: Reply | None) -> None:
