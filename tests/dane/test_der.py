@@ -1,4 +1,4 @@
-"""The key in a certificate, octet for octet."""
+"""The key in a certificate, octet for octet: RFC 5280 4.1, RFC 6698 2.1.2."""
 
 from __future__ import annotations
 

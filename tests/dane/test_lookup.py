@@ -1,4 +1,6 @@
-"""Which records hold: RFC 7672 2.2, every state of DNSSEC from tables."""
+"""Which records hold: RFC 7672 2.1.2, 2.2 and 2.2.1 to 2.2.3, every state of DNSSEC from tables.
+
+Result types: RFC 8460 4.3.2.1."""
 
 from __future__ import annotations
 
@@ -162,6 +164,7 @@ def test_many_records_are_cut() -> None:
 
 
 def test_reference_names() -> None:
+    """RFC 7672 3.2.2."""
     found = lookup_sync(HOST, World(ALIAS))
     assert reference_names(found, "A.example.", "c.example") == ("mx.b.example", "a.example", "c.example")
     assert reference_names(found, "mx.b.example") == ("mx.b.example",)

@@ -41,6 +41,7 @@ def test_the_name_must_be_the_issuers() -> None:
     assert not Certificate(make("leaf", ROOT).der).signed_by(Certificate(other.der))
 
 
+# RFC 5280 4.2.1.10
 CONSTRAINTS = {
     "below what is permitted": (["a.example"], None, ["mx.a.example"], True),
     "what is permitted": (["a.example"], None, ["a.example"], True),

@@ -65,6 +65,7 @@ def test_lookup(server: str, host: str, want: tuple[Status, str]) -> None:
 
 
 def test_a_resolver_that_is_not_trusted_vouches_for_nothing(server: str) -> None:
+    """RFC 7672 2.1.3."""
     assert lookup_sync("mx.a.test", BlockingUdpResolver([server], trust_ad=False)).status is Status.INSECURE
 
 

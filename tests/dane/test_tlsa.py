@@ -27,6 +27,7 @@ from mox_dns import Tlsa
 LEAF = make("leaf", names=["mx.a.example"])
 D32, D64 = b"a" * 32, b"b" * 64
 
+# RFC 7672 3.1.3 for PKIX-TA and PKIX-EE; RFC 6698 2.1.1 to 2.1.3 say which numbers there are.
 UNUSABLE = {
     "PKIX-TA": (Tlsa(0, 1, 1, D32), "7672 3.1.3"),
     "PKIX-EE": (Tlsa(1, 1, 1, D32), "7672 3.1.3"),
@@ -109,10 +110,12 @@ def test_association() -> None:
 
 
 def test_names_and_lines() -> None:
+    """RFC 6698 3."""
     assert tlsa_name("mx.a.example") == "_25._tcp.mx.a.example"
     assert zone_line(Tlsa(3, 1, 1, b"\x01"), "mx.a.example", 465) == "_465._tcp.mx.a.example. IN TLSA 3 1 1 01"
 
 
+# RFC 6698 2.2, and the names of RFC 7218.
 GOOD = {
     "numbers": ("3 1 1 0a0B", Tlsa(3, 1, 1, b"\x0a\x0b")),
     "names": ("DANE-TA cert SHA2-512 00", Tlsa(2, 0, 2, b"\0")),

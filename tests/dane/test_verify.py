@@ -1,4 +1,6 @@
-"""A chain against records: RFC 7672 3, RFC 7671 5 and 9; and what OpenSSL makes of the same."""
+"""A chain against records: RFC 7672 3.1.1, 3.1.2 and 3.2.3, RFC 7671 5.1, 5.2 and 9; and what OpenSSL says.
+
+RFC 7671 5.2.2 and 5.2.3, where the record holds the anchor: the kinds `2 1 0 root` and `2 0 0 root`."""
 
 from __future__ import annotations
 

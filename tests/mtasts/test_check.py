@@ -120,6 +120,7 @@ def test_refresh_fetches_and_is_no_use() -> None:
     assert (result.entry.expires, result.entry.used) == (NOW + 604800, NOW - 1000)
 
 
+# The words of RFC 8460 4.3.2.2.
 FAILURES: dict[str, tuple[dict[str, object], bytes | Fetched, str]] = {
     "no address": ({TXT: ["v=STSv1; id=2"]}, b"", "sts-policy-fetch-error"),
     "address unknown": (

@@ -1,4 +1,4 @@
-"""What a policy means for a host: RFC 8461 4 and 5."""
+"""What a policy means for a host: RFC 8461 4, 5 and 8.3; for a report RFC 8460 4.3.3."""
 
 from __future__ import annotations
 

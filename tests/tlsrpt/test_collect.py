@@ -1,4 +1,4 @@
-"""Sessions are counted, and make a report: RFC 8460 4.1, 4.2."""
+"""Sessions are counted, and make a report: RFC 8460 1.1, 4.1, 4.2, 4.3, 4.5 and 5.5."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mox_tlsrpt import (
     report_for,
     send_time,
 )
-from mox_tlsrpt.collect import MAX_KINDS
+from mox_tlsrpt.collect import MAX_KINDS, TRIED
 
 DAY = 20_000
 STS = Policy.sts("a.example", "version: STSv1\r\nmode: enforce\r\nmx: *.a.example\r\nmax_age: 1\r\n", ["*.a.example"])
@@ -95,4 +95,5 @@ def test_a_report_is_bounded() -> None:
 def test_times() -> None:
     assert day_of(DAY * 86400) == day_of(DAY * 86400 + 86399.9) == DAY
     assert send_time(DAY, 0) == (DAY + 1) * 86400
+    assert TRIED == 86400
     assert send_time(DAY, 1) == (DAY + 1) * 86400 + 4 * 3600

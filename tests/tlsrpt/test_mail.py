@@ -1,4 +1,4 @@
-"""How a report travels, and that it can be read at the other end: RFC 8460 5."""
+"""How a report travels, and that it can be read at the other end: RFC 8460 5.1 to 5.4, RFC 8689 3."""
 
 from __future__ import annotations
 

@@ -55,6 +55,7 @@ def test_bad(text: str, at: int, why: str) -> None:
     assert (caught.value.at, why in caught.value.why) == (at, True)
 
 
+# RFC 8460 3 over RFC 6068 2: one address, perhaps encoded.
 DESTINATIONS = {
     "mailto": ("mailto:a@b.example", [Mailto("a@b.example")]),
     "scheme in capitals": ("MAILTO:a@b.example", [Mailto("a@b.example")]),

@@ -1,7 +1,8 @@
 """Which TLSA records hold for this MX host?  RFC 7672 2.2, as a lookup.
 
 What DNSSEC says of each answer decides: only what is secure all the way counts, what is insecure means that there is no
-DANE, and where DNS fails or lies the host is not used, because an attacker may be the one who makes it fail."""
+DANE, and where DNS fails or lies the host is not used, because an attacker may be the one who makes it fail (RFC 7672
+2.1.2).  A resolver's word is taken only by who trusts it (RFC 7672 2.1.3)."""
 
 from __future__ import annotations
 

@@ -66,9 +66,10 @@ class Verdict:
 def verify(chain: Sequence[bytes], records: Iterable[Tlsa], *, names: Sequence[str] = (), now: float) -> Verdict:
     """Judges `chain`, the certificates as the server sent them (DER, its own first), by `records`.
 
-    DANE-EE: the server's certificate or key is the record's; neither names nor dates count (RFC 7672 3.1.1).  DANE-TA:
-    its certificate is signed, over what it sent, by the record's, all of them are valid `now` (seconds since 1970), and
-    it bears one of `names` (RFC 7672 3.2.2; see `reference_names`).  Raises nothing, whatever the chain holds."""
+    DANE-EE: the server's certificate or key is the record's; neither names nor dates count (RFC 7672 3.1.1, RFC 7671
+    5.1).  DANE-TA: its certificate is signed, over what it sent, by the record's, all of them are valid `now` (seconds
+    since 1970), and it bears one of `names` (RFC 7672 3.2.2; see `reference_names`).  Raises nothing, whatever the
+    chain holds."""
     records = tuple(records)
     usable = selected(records)
     passed_over = tuple(f"{_short(record)}: {why_unusable(record)}" for record in records if why_unusable(record))

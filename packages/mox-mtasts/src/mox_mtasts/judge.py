@@ -82,7 +82,8 @@ SHORT = 86400
 
 
 def agreement(policy: Policy, hosts: Iterable[str]) -> tuple[Finding, ...]:
-    """Does a policy fit the MX hosts of its domain?  For the owner: what is missing on either side."""
+    """Does a policy fit the MX hosts of its domain?  For the owner, before a change (RFC 8461 8.3): what is missing on
+    either side."""
     names = tuple(dict.fromkeys(host.lower().rstrip(".") for host in hosts))
     found: list[Finding] = []
     if policy.mode is not Mode.NONE:

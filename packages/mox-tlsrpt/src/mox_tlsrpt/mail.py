@@ -25,7 +25,7 @@ class Post:
 
 
 def packed(report: Report) -> bytes:
-    """The JSON, gzipped; the same octets for the same report."""
+    """The JSON, gzipped (RFC 8460 5.2); the same octets for the same report."""
     return gzip.compress(report.json().encode(), mtime=0)
 
 

@@ -36,8 +36,8 @@ class Policy:
     """The policy that a session was held to.
 
     `domain`: whose policy it is; the recipient's domain, or under DANE the TLSA base domain (RFC 8460 1.1).  `strings`:
-    the policy's lines, or the TLSA records (4.5).  `mx_hosts`: the MX patterns of an STS policy.  `type`: one of
-    PolicyType, but foreign reports may have others."""
+    the policy's lines, or the TLSA records (RFC 8460 4.5).  `mx_hosts`: the MX patterns of an STS policy.  `type`: one
+    of PolicyType, but foreign reports may have others."""
 
     type: str
     domain: str
