@@ -144,7 +144,7 @@ def serving(local: tuple[str, int], pids: Sequence[int]) -> int:
     inode = ""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         words = line.split()
-        if words[2].endswith(port):
+        if words[2].endswith(port) and words[9] != "0":  # not one that has ended and is remembered for a while
             inode = words[9]
     for pid in pids:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -171,11 +172,16 @@ def moxd(
 ) -> Iterator[Moxd]:
     """Runs `moxd serve`; ended at the end, whatever happened."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    log = folder / "moxd.log"
+    before = log.read_text(errors="replace").count(" serving ") if log.exists() else 0
     running = Running(
         [*wrapper, sys.executable, "-m", "moxd", "serve", "--config", str(folder)], folder, "moxd", environment
     )
+    workers = int(re.search(r"^workers = (\d+)", (folder / "moxd.toml").read_text(), re.MULTILINE)[1])  # type: ignore[index]
     try:
-        running.wait_until(lambda: answers(ports["imaps"], address) and "serving" in running.output, 30)
+        running.wait_until(
+            lambda: running.output.count(" serving ") >= before + workers and answers(ports["imaps"], address), 30
+        )
         yield Moxd(folder, address, ports, domain, running)
     finally:
         running.kill()

@@ -108,6 +108,30 @@ def test_sighup_reads_the_domains_again(start: Start) -> None:
     until(lambda: "domains.toml is not used" in server.log)
     assert re.search(r"domains\.toml:\d+: accounts\.you\.adresses: there is no such setting", server.log)
     assert send(server, GOOD.format("x"), to="new@mox.test")[0] == 250, "the old ones stay"
+    path.write_text(before.replace('"friend@mox.test"', '"new@mox.test"'))
+    # A worker that has to be started again has the new ones as well.
+    workers = server.pids()[1:]
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(set(server.pids()[1:]) - set(workers)) == 2)
+    until(lambda: server.log.count(" serving ") == 4)
+    for _ in range(8):
+        assert send(server, GOOD.format("x"), to="new@mox.test")[0] == 250
+
+
+def test_a_reload_while_workers_start_ends_none(start: Start) -> None:
+    server = start(workers=2)
+    first, second = server.pids()[1:]
+    for _ in range(3):
+        os.kill(first, signal.SIGKILL)
+        until(lambda first=first: first not in server.pids() and len(server.pids()) == 3)
+        first = next(pid for pid in server.pids()[1:] if pid != second)
+        for _ in range(5):
+            server.running.process.send_signal(signal.SIGHUP)
+        read = server.log.count("domains read again")
+        until(lambda read=read: server.log.count("domains read again") > read)
+        assert {first, second} == set(server.pids()[1:])
+    assert send(server, GOOD.format("still here"))[0] == 250
 
 
 def test_reload_keeps_connections(start: Start) -> None:

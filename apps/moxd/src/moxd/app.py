@@ -207,6 +207,8 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        # Until now it was held back: its default action would have ended us.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         self.neighbours.listen(loop, self._heard)
         self.outgoing.start()
         for bound in self._bounds:
@@ -397,6 +399,7 @@ def own(folder: Path, user: User) -> None:
 
 def serve(config: Config, options: Options = Options(), ready: Callable[[], None] = lambda: None) -> int:
     """Binds, drops privileges, serves until SIGTERM.  Raises BindError, CertificateError, PrivilegeError, OSError."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     moxd_log.set_up(config.static.log_level)
     preload()
     workers = config.static.workers or os.cpu_count() or 1
@@ -419,23 +422,29 @@ def serve(config: Config, options: Options = Options(), ready: Callable[[], None
         if workers == 1:
             return run_worker(config, sets, contexts, keys, 0, options)
 
-        def work(index: int, lifeline: int) -> int:
-            return run_worker(config, sets, contexts, keys, index, options, lifeline)
+        newest = [config]  # a worker that is started again has the domains of the last reload
 
-        return Supervisor(workers, work, lambda: checks(config), lambda: close_all(sets)).run()
+        def work(index: int, lifeline: int) -> int:
+            return run_worker(newest[-1], sets, contexts, keys, index, options, lifeline)
+
+        def reread() -> bool:
+            found = checks(config)
+            newest[:] = [found or newest[-1]]
+            return found is not None
+
+        return Supervisor(workers, work, reread, lambda: close_all(sets)).run()
     finally:
         close_all(sets)
 
 
-def checks(config: Config) -> bool:
-    """Is domains.toml good?  Says what is wrong if not."""
+def checks(config: Config) -> Config | None:
+    """`config` with domains.toml read again; says what is wrong, and None, when it is not good."""
     try:
-        read_domains(config)
+        return read_domains(config)
     except ConfigError as error:
         for problem in error.problems:
             log.error("domains.toml is not used: %s", problem)
-        return False
-    return True
+        return None
 
 
 __all__ = ["App", "CertificateError", "Options", "serve"]

@@ -107,7 +107,8 @@ class Supervisor:
     def _start(self, index: int) -> None:
         pid = os.fork()
         if pid == 0:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
+            # SIGHUP stays held back until the worker can hear it, so that a reload does not end one that is starting.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
             status = 70  # EX_SOFTWARE, unless the work says otherwise
             os.close(self._held)
             try:
