@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mox_store import Account, check
+from mox_message import Content
+from mox_store import Account, NewMessage, Traits, check
 from mox_store.check import RULES, Cure
 
 HISTORY = "the history of changes leads to what is there"
@@ -103,3 +104,30 @@ def test_many_problems_are_counted(filled: Account) -> None:
     assert any("more like these" in problem.what for problem in report.problems)
     assert len(report.problems) < 100
     assert report.to_dict()["clean"] is False
+
+
+def steps_of_check(account: Account) -> int:
+    """What a check costs, in steps of SQLite's machine (by hundreds)."""
+    counted = [0]
+
+    def count() -> int:
+        counted[0] += 1
+        return 0
+
+    account.database.connection.set_progress_handler(count, 100)
+    assert check.check(account).clean
+    account.database.connection.set_progress_handler(None, 0)
+    return counted[0]
+
+
+def test_a_check_is_linear(account: Account, deliver: Callable[..., Any]) -> None:
+    def fill(count: int) -> None:
+        new = NewMessage(Content.of(b"x"), Traits(b"", b"", b""), 1.0)
+        with account.write() as tx:
+            for _ in range(count):
+                tx.add(tx.mailbox("Inbox"), new)
+
+    fill(500)
+    few = steps_of_check(account)
+    fill(1500)
+    assert steps_of_check(account) < 5 * few

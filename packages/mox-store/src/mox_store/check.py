@@ -143,11 +143,14 @@ RULES: dict[str, tuple[str, str, Cure, str]] = {
         "WHERE message IN (SELECT id FROM message) AND size<>(SELECT size FROM message WHERE id=entry.message)",
     ),
     "a message knows how many entries show it": (
-        "SELECT m.id, m.copies, count(e.uid) FROM message m LEFT JOIN entry e ON e.message=m.id GROUP BY m.id "
-        "HAVING m.copies<>count(e.uid)",
+        "SELECT m.id, m.copies, ifnull(c.n,0) FROM message m "
+        "LEFT JOIN (SELECT message, count(*) n FROM entry GROUP BY message) c ON c.message=m.id "
+        "WHERE m.copies<>ifnull(c.n,0)",
         "message {0} says {1} copies; there are {2}",
         Cure.MEND,
-        "UPDATE message SET copies=(SELECT count(*) FROM entry e WHERE e.message=message.id)",
+        "UPDATE message SET copies=c.n FROM (SELECT message, count(*) n FROM entry GROUP BY message) c "
+        "WHERE c.message=message.id AND copies<>c.n; "
+        "UPDATE message SET copies=0 WHERE copies<>0 AND id NOT IN (SELECT message FROM entry)",
     ),
     "a message without entries knows since when": (
         "SELECT id FROM message WHERE (copies=0)<>(expunged IS NOT NULL)",
@@ -328,7 +331,8 @@ def mend(account: Account) -> Report:
         for _ in range(PASSES):
             for select, _, cure, statement in reversed(RULES.values()):
                 if cure is Cure.MEND and statement and db.execute(select).fetchone() is not None:
-                    db.execute(statement)
+                    for one in statement.split("; "):
+                        db.execute(one)
         if db.execute("SELECT 1 FROM mailbox WHERE name='Inbox'").fetchone() is None:
             tx.create("Inbox")
         for id, keywords in db.execute("SELECT id,keywords FROM mailbox").fetchall():
