@@ -14,6 +14,7 @@ import mox_sasl
 import mox_store
 from moxd import deliver
 from moxd.decision import RANDOM_BITS, Decision, Step, new_id
+from moxd.imap_extras import Extras
 from moxd.login import Logins
 from moxd.spool import Spool
 
@@ -200,7 +201,7 @@ def _target(tx: mox_store.Transaction, name: str) -> mox_store.Mailbox:
 def _row(row: mox_store.Row) -> mox_imap.Row:
     return mox_imap.Row(
         row.uid, row.message, row.size, row.received, row.saved, row.envelope, row.bodystructure, row.header, row.sent,
-        preview=row.preview, subject=row.subject.casefold() or None,
+        row.emailid, row.threadid, preview=row.preview, subject=row.subject.casefold() or None,
     )  # fmt: skip
 
 
@@ -208,6 +209,7 @@ def _info(mailbox: mox_store.Mailbox) -> mox_imap.MailboxInfo:
     return mox_imap.MailboxInfo(
         mailbox.name, mailbox.uidvalidity, mailbox.uidnext, mailbox.total, mailbox.unseen, mailbox.deleted,
         mailbox.size, mailbox.special, mailbox.subscribed, mailbox.modseq,
+        f"F{mailbox.uidvalidity}",
     )  # fmt: skip
 
 
@@ -227,8 +229,8 @@ class _Sink:
         self.spool.close()
 
 
-class AccountBackend:
-    """mox_imap.Account"""
+class AccountBackend(Extras):
+    """mox_imap.Account, Watched, Replacing"""
 
     def __init__(
         self, account: mox_store.Account, spool: Path, clock: Callable[[], float], bits: Callable[[int], int]
@@ -368,7 +370,16 @@ class ImapLogins:
             self._logins.failed(peer, name, mechanism)
             return None
         self._logins.succeeded(peer, account, mechanism)
-        return self._open(account)
+        return self._opened(account)
+
+    def _opened(self, account: str) -> AccountBackend:
+        backend = self._open(account)
+        backend.others = self._named
+        return backend
+
+    def _named(self, name: str) -> AccountBackend | None:
+        account = self._logins.directory.login(name)
+        return self._open(account) if account is not None else None
 
     def authenticated(self, name: str, mechanism: str, peer: IPv4Address | IPv6Address | None) -> Any:
         account = self._logins.directory.login(name)

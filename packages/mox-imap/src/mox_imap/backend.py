@@ -72,7 +72,6 @@ class MailboxInfo:
     subscribed: bool = True
     highest_modseq: int = 0  # 0: not known here
     mailbox_id: str = ""  # RFC 8474
-    deleted_size: int = 0  # octets with \Deleted (RFC 9208)
 
 
 class Row(NamedTuple):

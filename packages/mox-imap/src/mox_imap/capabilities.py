@@ -8,6 +8,7 @@ from mox_imap.extensions import (
     AccessUrls,
     Annotated,
     Identified,
+    QuotaGiving,
     Quoted,
     Replacing,
     Shared,
@@ -32,7 +33,8 @@ BY_BACKEND: tuple[tuple[type, tuple[str, ...]], ...] = (
     (Identified, ("OBJECTID",)),
     (Replacing, ("REPLACE",)),
     (Annotated, ("METADATA", "LIST-METADATA", "FILTERS")),
-    (Quoted, ("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "QUOTASET")),
+    (Quoted, ("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE")),
+    (QuotaGiving, ("QUOTASET",)),
     (Shared, ("ACL", "RIGHTS=texk", "LIST-MYRIGHTS")),
     (AccessUrls, ("URLAUTH", "URLAUTH=BINARY")),
 )

@@ -78,6 +78,15 @@ class Quoted(Protocol):
         ...
 
     def quota(self, root: str) -> Quota | None: ...
+    def deleted_size(self, mailbox: str) -> int:
+        """Octets of the messages with \\Deleted."""
+        ...
+
+
+@runtime_checkable
+class QuotaGiving(Quoted, Protocol):
+    """QUOTASET (RFC 9208): the user may set limits."""
+
     def set_quota(self, root: str, limits: Mapping[str, int]) -> Pending[Quota]:
         """The limits that are to hold, and no others.  Raises BackendError("NOPERM", …)."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mox_imap import writer
 from mox_imap.backend import BackendError
 from mox_imap.commands.mailbox import name_bytes
-from mox_imap.extensions import Quota, Quoted
+from mox_imap.extensions import Quota, QuotaGiving, Quoted
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer, No
 
@@ -58,6 +58,8 @@ def get_quota_root(s: ImapServer, scan: Scanner, uid: bool) -> Command:
 def set_quota(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     """RFC 9208 4.1.3"""
     account = _account(s, scan)
+    if not isinstance(account, QuotaGiving):
+        raise No("NOPERM", "limits are set by who runs this server")
     scan.sp()
     root = scan.text()
     scan.sp()

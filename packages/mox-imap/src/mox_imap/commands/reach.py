@@ -8,6 +8,7 @@ from typing import Any
 
 from mox_imap.backend import Account, BackendError, Mailbox
 from mox_imap.commands.section import Reader, Section, section
+from mox_imap.extensions import AccessUrls
 from mox_imap.scanner import CommandSyntaxError, Scanner
 from mox_imap.server import ImapServer, No
 from mox_imap.urls import MessageUrl, UrlSyntaxError
@@ -35,8 +36,13 @@ def url_of(data: bytes) -> MessageUrl:
 
 def is_own(s: ImapServer, url: MessageUrl) -> bool:
     """Does a URL lead into this session's own account?  A host alone is ours: a server does not know all its names."""
-    user = getattr(s.account, "user", "")
-    return url.host is None or not url.user or not user or user in (url.user, f"{url.user}@{url.host}")
+    account = s.account
+    if url.host is None or not url.user:
+        return True
+    if not isinstance(account, AccessUrls):
+        return False
+    owner = account.url_owner(url.user) or account.url_owner(f"{url.user}@{url.host}")
+    return isinstance(owner, AccessUrls) and owner.user == account.user
 
 
 def part_of(url: MessageUrl, *, binary: str = "") -> Section:

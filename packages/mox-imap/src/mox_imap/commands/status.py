@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mox_imap.backend import BackendError, MailboxInfo
 from mox_imap.commands.mailbox import name_bytes
+from mox_imap.extensions import Quoted
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer
 
@@ -42,10 +43,15 @@ def status_line(s: ImapServer, info: MailboxInfo, items: list[str]) -> bytes:
         "HIGHESTMODSEQ": max(1, info.highest_modseq),
         "MAILBOXID": f"({info.mailbox_id})",
         "APPENDLIMIT": s.config.limits.append,
-        "DELETED-STORAGE": info.deleted_size,  # octets, as SIZE has
+        "DELETED-STORAGE": _deleted_size(s, info.name) if "DELETED-STORAGE" in items else 0,
     }
     told = " ".join(f"{item} {values[item]}" for item in items)
     return b"* STATUS %s (%s)\r\n" % (name_bytes(s, info.name), told.encode())
+
+
+def _deleted_size(s: ImapServer, name: str) -> int:
+    """In octets, as SIZE is."""
+    return s.account.deleted_size(name) if isinstance(s.account, Quoted) else 0
 
 
 def status(s: ImapServer, scan: Scanner, uid: bool) -> Command:

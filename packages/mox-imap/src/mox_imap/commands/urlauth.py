@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Generator
-from typing import Any
+from typing import Any, cast
 
 from mox_imap import writer
 from mox_imap.backend import Account, BackendError
@@ -38,8 +38,13 @@ def _token(key: bytes, rump: str) -> str:
     return "01" + hmac.new(key, rump.encode(), hashlib.sha256).hexdigest()
 
 
-def _same(url: MessageUrl, account: AccessUrls) -> bool:
-    return account.user in (url.user, f"{url.user}@{url.host}")
+def _owner(account: AccessUrls, url: MessageUrl) -> AccessUrls | None:
+    found = account.url_owner(url.user) or account.url_owner(f"{url.user}@{url.host}")
+    return found if isinstance(found, AccessUrls) else None
+
+
+def _is(account: AccessUrls, owner: object) -> bool:
+    return isinstance(owner, AccessUrls) and owner.user == account.user
 
 
 def generate(s: ImapServer, scan: Scanner, uid: bool) -> Command:
@@ -57,7 +62,7 @@ def generate(s: ImapServer, scan: Scanner, uid: bool) -> Command:
             raise scan.fail(str(error)) from None
         if url.access is None or url.access.token or url.host is None:
             raise scan.fail("a whole URL that ends with ;URLAUTH= and who may use it is expected")
-        if not _same(url, account):
+        if not _is(account, _owner(account, url)):
             raise scan.fail("the URL is another account's")
         asked.append((data, url))
         if len(asked) > MAX_URLS:
@@ -179,12 +184,12 @@ def _gathered(pieces: Any) -> bytes:
 def _allowed(s: ImapServer, account: AccessUrls, url: MessageUrl) -> Generator[Yielded, Any, Account]:
     """The account that a signed URL may be read from.  Raises Unreachable."""
     access = url.access
-    owner = account.url_owner(url.user) or account.url_owner(f"{url.user}@{url.host}")
-    if access is None or access.mechanism != MECHANISM or not isinstance(owner, AccessUrls):
+    owner = _owner(account, url)
+    if access is None or access.mechanism != MECHANISM or owner is None:
         raise Unreachable("not signed")
     if access.expires is not None and (s.clock is None or s.clock() > access.expires):
         raise Unreachable("expired")
-    if not _may(account.user, access.identifier):
+    if not _may(account, access.identifier):
         raise Unreachable("for somebody else")
     try:
         key: bytes = yield owner.url_key(url.mailbox)
@@ -192,15 +197,14 @@ def _allowed(s: ImapServer, account: AccessUrls, url: MessageUrl) -> Generator[Y
         raise Unreachable(error.text) from None
     if not hmac.compare_digest(_token(key, access.rump), access.token):
         raise Unreachable("not signed with the key of today")
-    found: Account = owner
-    return found
+    return cast(Account, owner)  # what fulfils AccessUrls is an account besides
 
 
-def _may(user: str, identifier: str) -> bool:
+def _may(account: AccessUrls, identifier: str) -> bool:
     """RFC 4467 3: anybody who has logged in here is "authuser"."""
     kind, _, who = identifier.partition("+")
     kind = kind.lower()
     if kind in ("anonymous", "authuser") and not who:
         return True
     # Nobody submits by logging in here, so submit+ is for the submission server's own session: not an account's.
-    return kind == "user" and who == user
+    return kind == "user" and _is(account, account.url_owner(who))

@@ -118,7 +118,6 @@ class Box:
             self.name, self.uidvalidity, self.uidnext, len(self.uids), unseen, deleted, sum(self.sizes),
             self.special, subscribed,
             self.modseq, f"F{self.uidvalidity}",
-            sum(size for size, bits in zip(self.sizes, self.flags, strict=True) if bits & DELETED),
         )  # fmt: skip
 
 

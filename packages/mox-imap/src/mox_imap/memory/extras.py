@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox_imap.backend import Account, Appended, BackendError, Pending
 from mox_imap.extensions import Quota
-from mox_imap.memory.box import Box, canonical
+from mox_imap.memory.box import DELETED, Box, canonical
 
 if TYPE_CHECKING:
     from mox_imap.memory.logins import MemoryBackend
@@ -124,6 +124,11 @@ class Extras:
             return self._quota()
 
         return self._backend.do(run)
+
+    def deleted_size(self, mailbox: str) -> int:
+        """mox_imap.extensions.Quoted"""
+        box = self._box(mailbox)
+        return sum(size for size, bits in zip(box.sizes, box.flags, strict=True) if bits & DELETED)
 
     def _quota(self) -> Quota:
         octets, messages = self._used()

@@ -1,0 +1,171 @@
+"""What IMAP's extensions ask of an account, on the real store: sessions of mox_imap over moxd's backend."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import mox_store
+from mox_imap import ImapConfig, ImapServer
+from moxd.imap_backend import AccountBackend
+
+
+class Logins:
+    """Everybody is who they say; of mox_imap.Logins what a PREAUTH session may ask."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+class Client:
+    """A session that is driven on the loop."""
+
+    def __init__(self, account: AccountBackend) -> None:
+        config = ImapConfig(modseqs=True, plaintext_login=True)
+        self.session = ImapServer(config, Logins(), now=0.0, account=account, clock=time.time)
+        self.session.outgoing()
+
+    async def ask(self, text: str | bytes) -> list[str]:
+        data = text.encode() if isinstance(text, str) else text
+        session, out = self.session, b""
+        session.receive(data + b"\r\n", 0.0)
+        while True:
+            session.run()
+            out += session.outgoing()
+            if session.waiting is not None:
+                waited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                session.waiting.add_done_callback(lambda _, waited=waited: waited.done() or waited.set_result(None))  # type: ignore[misc]
+                await waited
+                session.resume()
+            elif not session.busy:
+                return out.decode("utf-8", "backslashreplace").split("\r\n")[:-1]
+
+
+def play(folder: Path, script: Callable[[Client, Client, mox_store.Account], Awaitable[None]]) -> None:
+    async def run() -> None:
+        store = mox_store.Store(folder / "accounts", clock=time.time, loop=asyncio.get_running_loop())
+        bits = random.Random(1).getrandbits
+        backends = {name: AccountBackend(store.open(name), folder, time.time, bits) for name in ("ann", "bob")}
+        for one in backends.values():
+            one.others = backends.get
+        try:
+            await script(Client(backends["ann"]), Client(backends["bob"]), store.open("ann"))
+        finally:
+            store.close()
+
+    asyncio.run(run())
+
+
+MESSAGE = b"From: a@b\r\nMessage-ID: <%d@x>\r\nReferences: <1@x>\r\nSubject: one\r\n\r\nhello\r\n"
+
+
+async def fill(client: Client, count: int) -> None:
+    for number in range(1, count + 1):
+        text = MESSAGE % number
+        said = await client.ask(b"a APPEND Inbox {%d+}\r\n%s" % (len(text), text))
+        assert said[-1].startswith("a OK"), said
+
+
+def test_what_is_announced(tmp_path: Path) -> None:
+    async def script(ann: Client, bob: Client, account: mox_store.Account) -> None:
+        words = set((await ann.ask("a CAPABILITY"))[0].split())
+        assert {
+            "CONDSTORE",
+            "QRESYNC",
+            "NOTIFY",
+            "REPLACE",
+            "OBJECTID",
+            "METADATA",
+            "FILTERS",
+            "QUOTA",
+            "URLAUTH",
+        } <= words
+        assert not {"ACL", "QUOTASET"} & words
+
+    play(tmp_path, script)
+
+
+def test_ids_and_annotations(tmp_path: Path) -> None:
+    async def script(ann: Client, bob: Client, account: mox_store.Account) -> None:
+        await fill(ann, 2)
+        await ann.ask("b SELECT Inbox")
+        said = await ann.ask("c FETCH 1:2 (EMAILID THREADID PREVIEW)")
+        assert said[:2] == [
+            '* 1 FETCH (EMAILID (M1) THREADID (T1) PREVIEW "hello")', '* 2 FETCH (EMAILID (M2) THREADID (T1) PREVIEW "hello")',
+        ]  # fmt: skip
+        await ann.ask('d SETMETADATA Inbox (/private/comment "x" /shared/y "z")')
+        assert (await ann.ask("e GETMETADATA Inbox (/private/comment /shared/y)"))[0] == (
+            '* METADATA INBOX (/private/comment "x" /shared/y "z")'
+        )
+        await ann.ask('f SETMETADATA "" (/private/filters/values/f "SUBJECT one")')
+        assert (await ann.ask("g SEARCH FILTER f 2"))[0] == "* SEARCH 2"
+        assert (await ann.ask('h SETMETADATA Nowhere (/private/comment "x")'))[-1].startswith("h NO [NONEXISTENT]")
+
+    play(tmp_path, script)
+
+
+def test_quota(tmp_path: Path) -> None:
+    async def script(ann: Client, bob: Client, account: mox_store.Account) -> None:
+        await fill(ann, 2)
+        await account.commit(lambda tx: tx.set_quota(messages=3))
+        assert (await ann.ask("a GETQUOTAROOT Inbox"))[:2] == ['* QUOTAROOT INBOX ""', '* QUOTA "" (MESSAGE 2 3)']
+        await fill(ann, 1)
+        assert (await ann.ask(b"b APPEND Inbox {1+}\r\nx"))[-1].startswith("b NO [OVERQUOTA]")
+        await ann.ask("c SELECT Inbox")
+        await ann.ask("d STORE 1,2 +FLAGS.SILENT (\\Deleted)")
+        size = 2 * len(MESSAGE % 1)
+        assert (await ann.ask("e STATUS Inbox (DELETED DELETED-STORAGE)"))[0] == (
+            f"* STATUS INBOX (DELETED 2 DELETED-STORAGE {size})"
+        )
+        assert (await ann.ask('f SETQUOTA "" (STORAGE 1)'))[-1].startswith("f NO [NOPERM]")
+
+    play(tmp_path, script)
+
+
+def test_urls(tmp_path: Path) -> None:
+    async def script(ann: Client, bob: Client, account: mox_store.Account) -> None:
+        await fill(ann, 1)
+        said = await ann.ask('a GENURLAUTH "imap://ann@h/INBOX/;uid=1/;section=TEXT;urlauth=user+bob" INTERNAL')
+        url = said[0].split('"')[1]
+        assert (await bob.ask(f'b URLFETCH "{url}"'))[:2] == [f"* URLFETCH {url} {{7}}", "hello"]
+        assert (await ann.ask(f'c URLFETCH "{url}"'))[0].endswith(" NIL")
+        again = (await ann.ask('d GENURLAUTH "imap://ann@h/INBOX/;uid=1/;section=TEXT;urlauth=user+bob" INTERNAL'))[0]
+        assert url in again  # the key is kept
+        await ann.ask("e RESETKEY INBOX")
+        assert (await bob.ask(f'f URLFETCH "{url}"'))[0].endswith(" NIL")
+
+    play(tmp_path, script)
+
+
+def test_replace_and_catching_up(tmp_path: Path) -> None:
+    async def script(ann: Client, bob: Client, account: mox_store.Account) -> None:
+        await fill(ann, 3)
+        await ann.ask("a ENABLE QRESYNC")
+        said = await ann.ask("b SELECT Inbox")
+        uidvalidity = next(line.split()[3][:-1] for line in said if "UIDVALIDITY" in line)
+        modseq = next(line.split()[3][:-1] for line in said if "HIGHESTMODSEQ" in line)
+        said = await ann.ask(b"c UID REPLACE 2 Inbox {1+}\r\nx")
+        assert "* VANISHED 2" in said
+        assert said[-1].startswith("c OK")
+        await ann.ask("d UNSELECT")
+        said = await ann.ask(f"e SELECT Inbox (QRESYNC ({uidvalidity} {modseq}))")
+        assert "* VANISHED (EARLIER) 2" in said
+        assert next(line for line in said if " FETCH " in line).startswith("* 3 FETCH (UID 4 FLAGS ()")
+        assert (await ann.ask(b"f UID REPLACE 2 Inbox {1+}\r\nx"))[-1].startswith("f NO [NONEXISTENT]")
+
+    play(tmp_path, script)
+
+
+def test_notices(tmp_path: Path) -> None:
+    async def script(ann: Client, bob: Client, account: mox_store.Account) -> None:
+        await ann.ask("a NOTIFY SET (PERSONAL (MessageNew MessageExpunge MailboxName))")
+        await account.commit(lambda tx: tx.create("New"))
+        await asyncio.sleep(0)
+        ann.session.news()
+        assert ann.session.outgoing().startswith(b'* LIST (\\Subscribed) "/" New\r\n')
+
+    play(tmp_path, script)
