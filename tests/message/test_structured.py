@@ -68,6 +68,8 @@ ODD = {
     "g: a@b.c": ("group that does not end", True, ["a@b.c"]),
     "g: h: a@b.c;;": ("group within a group", True, None),
     "a@b.c; d@e.f": ("semicolon between addresses", False, ["a@b.c", "d@e.f"]),
+    '"" b@c.d': ("white space in an address", True, None),
+    "a@[[]": ("bracket in a literal", True, None),
     ":;": ("group without a name", False, []),
     "a@b.c\r\nd: e@f.g": ("line end or NUL", True, None),
     "a\x07b@c.d": ("control character", False, None),

@@ -162,6 +162,8 @@ class _Reader:
             elif match := (_QUOTED.match(text, at) or _LITERAL.match(text, at)):
                 if not match[2]:
                     self._note("a quoted text or literal that does not end")
+                if text[at] == "[" and "[" in _PAIR.sub("", match[1]):
+                    self._note("a bracket in a literal")
                 inner = _PAIR.sub(r"\1", match[1]) if "\\" in match[1] else match[1]
                 found.append(("q", inner) if text[at] == '"' else ("l", f"[{inner}]"))
             elif text[at] == "(":
@@ -302,10 +304,10 @@ class _Reader:
     def _joined(self, words: list[_Word], kinds: str) -> str:
         """The words of a localpart or domain; RFC 5322 4.4 allows white space and comments around its dots only."""
         out = ""
-        for kind, text in words:
+        for number, (kind, text) in enumerate(words):
             if kind not in kinds:
                 self._note(f"{text[:20]} in an address")
-            elif out and not (out.endswith(".") or text.startswith(".")) and kind != "@" and out[-1] != "@":
+            elif number and not (out.endswith((".", "@")) or text.startswith(".") or kind == "@"):
                 self._note("white space in an address")
                 out += " "
             out += text
