@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from kit import suites
+from kit.groups import pytest_xdist_make_scheduler
+
+__all__ = ["pytest_xdist_make_scheduler"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.suites import suite
+from kit.suites import counted, suite
 from mox_dns import Domain, DomainSyntaxError, IpLiteral
 
 GOOD = {
@@ -175,6 +175,7 @@ def _judged(source: str, wanted: str, errors: set[str]) -> str:
 def test_unicode_cases() -> None:
     """RFC 5891 5, with the mapping of UTS 46."""
     counts = Counter(_judged(*case) for case in idna_cases())
+    counted("idna", counts["ok"], counts[REFUSED] + counts[HYPHENS] + counts[NEWER])
     assert [what for what in counts if what.startswith("WRONG")] == []
     assert counts["ok"] > 6000
     # The tables of the idna package move with Unicode; the orders of magnitude do not.

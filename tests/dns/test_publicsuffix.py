@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kit.suites import suite
+from kit.suites import counted, suite
 from mox_dns import Domain, DomainSyntaxError
 from mox_dns.publicsuffix import SuffixList, organizational, suffix
 
@@ -62,5 +62,6 @@ def test_the_lists_own_cases(which: str) -> None:
         list_ = SuffixList((suite("psl") / "public_suffix_list.dat").read_text(encoding="utf-8").splitlines())
     cases = list(psl_cases())
     assert len(cases) > 30
+    counted("psl", len(cases))
     for text, wanted in cases:
         assert found(list_, text) == (None if wanted is None else Domain.parse(wanted).ascii), text

@@ -13,7 +13,7 @@ import pytest
 
 from kit.certificates import Made, make
 from kit.policy_host import policy_host, response, says
-from kit.suites import suite
+from kit.suites import counted, suite
 from mox_dns import Zone
 from mox_mtasts import Status, check, check_sync, default_context, fetch, fetch_sync
 
@@ -75,5 +75,6 @@ def test_suite_snawoot(authority: tuple[Made, ssl.SSLContext], tmp_path: Path) -
         for case in cases
         if case["domain"] not in DEVIATIONS and found[case["domain"]] not in EXPECTED[case["expect"]]
     }
+    counted("mtasts-snawoot", len(cases) - len(DEVIATIONS), len(DEVIATIONS))
     assert len(cases) >= 11
     assert failed == {}

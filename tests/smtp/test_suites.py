@@ -13,7 +13,7 @@ import pytest
 import mox_sasl
 from kit.play import Session, Stage, cut
 from kit.smtp_scripts import play_cmy, play_james
-from kit.suites import SUITES, suite
+from kit.suites import SUITES, counted, suite
 from mox_smtp import (
     AuthResponse,
     AuthStart,
@@ -91,6 +91,8 @@ def files(pattern: str) -> list[Path]:
 
 
 def test_the_suites_are_there() -> None:
+    counted("smtp-dialogs", 0)
+    counted("smtp-smuggling", 0)
     assert len(list(suite("smtp-dialogs").rglob("*.cmy"))) >= 9
     assert len(list(suite("smtp-dialogs").rglob("*.test"))) >= 4
     assert len(json.loads((suite("smtp-smuggling") / "end-of-data.json").read_text())["must_not_end_data"]) >= 6
@@ -99,6 +101,7 @@ def test_the_suites_are_there() -> None:
 @pytest.mark.parametrize("path", files("chasquid/*.cmy"), ids=lambda path: path.stem)
 def test_chasquid(path: Path) -> None:
     policies: list[Policy] = []
+    counted("smtp-dialogs")
 
     def connect(words: str) -> Session:
         tls = words.startswith("tls_connect")
@@ -116,6 +119,7 @@ def test_chasquid(path: Path) -> None:
 
 @pytest.mark.parametrize("path", files("james/*.test"), ids=lambda path: path.stem)
 def test_james(path: Path) -> None:
+    counted("smtp-dialogs")
     # James' configuration lets a user log in without TLS.
     config = ServerConfig("mydomain.tld", LIMITS, starttls=True, auth=("PLAIN", "LOGIN"), auth_in_clear=True)
     policy = Policy({"bob@mydomain.tld": "secret"})
@@ -146,6 +150,7 @@ END = b"\r\n.\r\n"
 @pytest.mark.parametrize("cuts", [(), range(0, 400, 7), range(400)], ids=["whole", "pieces", "octets"])
 def test_no_second_message_comes_in(sequence: bytes, cuts: Any) -> None:
     policy = Policy({})
+    counted("smtp-smuggling")
     session = SmtpServer(OPEN, now=0.0)
     stage = Stage(session, policy)
     for piece in cut(OPENING + HEADER + sequence + FORGED + END, cuts):
@@ -157,6 +162,7 @@ def test_no_second_message_comes_in(sequence: bytes, cuts: Any) -> None:
 
 @pytest.mark.parametrize("sequence", smuggling(), ids=repr)
 def test_no_second_message_goes_out(sequence: bytes) -> None:
+    counted("smtp-smuggling")
     writer = DataWriter()
     try:
         out = writer.feed(b"first") + writer.feed(sequence + FORGED) + writer.end()

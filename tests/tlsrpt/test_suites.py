@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kit.suites import suite
+from kit.suites import counted, suite
 from mox_tlsrpt import Record, RecordSyntaxError, Report, read, read_message
 
 # Case -> the sentence of the RFC that makes it wrong or optional.
@@ -31,6 +31,7 @@ def test_suite_records() -> None:
     cases = records()
     wrong = {case["txt"]: rua(case["txt"]) for _, case in cases if rua(case["txt"]) != case["rua"]}
     assert cases
+    counted("reports-tlsrpt", len(cases) - len(DEVIATIONS), len(DEVIATIONS))
     assert {text: found for text, found in wrong.items() if text not in DEVIATIONS} == {}
 
 
@@ -57,6 +58,7 @@ def test_suite_reports() -> None:
     folder = suite("reports-tlsrpt")
     texts = sorted(folder.glob("*/*.json"))
     assert texts
+    counted("reports-tlsrpt", len(texts) + len(list(folder.glob("*/*.eml"))))
     wrong: dict[Path, list[str]] = {}
     for path in texts:
         if differences := same(read(path.read_bytes()), json.loads(path.read_bytes())):
