@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mox_dns import Answer, DomainSyntaxError, Question, Zone
 from mox_mtasts import Entry, Failure, Fetch, Fetched, Limits, Mode, Policy, Result, Source, Status, plan_check
@@ -209,6 +211,46 @@ def test_hostile_texts_are_shown_as_ascii() -> None:
     result, _ = play({TXT: [b"v=STSv1; \x1b[31m\xff\n"]})
     assert "\x1b" not in result.explain()
     assert result.explain().count("\n") == 2
+
+
+RECORDS = st.one_of(
+    st.integers(1, 3).map(lambda number: [f"v=STSv1; id={number}"]),
+    st.sampled_from([["v=STSv1; id="], [], "TIMEOUT", "BOGUS", ["v=STSv1; id=1", "v=STSv1; id=2"]]),
+)
+ANSWERS = st.one_of(
+    st.builds(
+        lambda mode, age: f"version: STSv1\nmode: {mode}\nmx: mx.a.example\nmax_age: {age}\n".encode(),
+        st.sampled_from(["enforce", "testing", "none"]),
+        st.sampled_from([0, 60, 600, 86400]),
+    ),
+    st.sampled_from([b"", b"nothing", *(Fetched(None, failure, "no") for failure in Failure)]),
+)
+WORLD = st.lists(st.tuples(st.integers(1, 4000), RECORDS, ANSWERS, st.booleans()), max_size=12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(WORLD)
+def test_whatever_happens_a_policy_holds_until_it_expires(
+    events: list[tuple[int, object, bytes | Fetched, bool]],
+) -> None:
+    """What an attacker between us and the domain can do is never worse than to keep the last policy (RFC 8461 5.1)."""
+    entry: Entry | None = None
+    now, holds_until, last = NOW, 0.0, None
+    for wait, record, answer, refresh in events:
+        now += wait
+        world = Zone({TXT: record, "mta-sts.a.example A": ["192.0.2.1"]})  # type: ignore[dict-item]
+        result, fetches = play(world, answer, entry, refresh=refresh, now=now)
+        if result.source is Source.FETCHED:
+            assert result.policy is not None
+            last, holds_until = result.policy, now + result.policy.max_age
+        elif now < holds_until:
+            assert (result.status, result.policy, result.source) == (Status.VALID, last, Source.CACHE)
+        else:
+            assert result.policy is None
+        if fetches and entry is not None and record == [f"v=STSv1; id={entry.tried}"]:
+            assert now >= entry.retry  # five minutes between fetches that fail for one id
+        entry = result.entry
+        assert entry is None or entry.domain == "a.example"
 
 
 def test_questions() -> None:

@@ -142,6 +142,13 @@ def test_gunzip_is_bounded() -> None:
         read(bomb)
 
 
+def test_plain_json_may_be_longer_than_gzip() -> None:
+    many = tuple((Failure("x", mx_host=f"mx{number}.a.example"), 1) for number in range(100))
+    long = Report("B", 0, 1, "", "1", (PolicyResult(Policy.none("a.example"), 0, 100, many),))
+    message = WRAPPED % (b"report", b"application/tlsrpt+json", b"r.json", long.json().encode())
+    assert read_message(message, Limits(compressed=1000, json=100_000)).report == long
+
+
 def test_limits() -> None:
     tight = Limits(compressed=100, json=200)
     for data in (REPORT.json().encode(), gzip.compress(REPORT.json().encode()), composed()):

@@ -72,7 +72,7 @@ def read_message(message: bytes | Content, limits: Limits = LIMITS) -> Received:
     part = next(_candidates(whole), None)
     if part is None:
         raise ReportSyntaxError("no part of the message is a TLS report")
-    report = _report(part.data(content, limits.compressed + 1), limits)
+    report = _report(part.data(content, max(limits.compressed, limits.json) + 1), limits)
     header = whole.fields
     domain, submitter = (header.text(f"tls-report-{name}") or "" for name in ("domain", "submitter"))
     return Received(report, domain.strip().lower()[:255], submitter.strip().lower()[:255], part.filename)
