@@ -106,6 +106,21 @@ def free_ports(address: str, names: Sequence[str]) -> dict[str, int]:
     return ports
 
 
+_made: list[bytes] = []
+
+
+def _dkim_key(path: Path) -> None:
+    """A key at `path`; making one takes a while, so that one serves all of this process."""
+    from moxd.tls import dkim_keys
+
+    if _made:
+        path.write_bytes(_made[0])
+        path.chmod(0o600)
+    else:
+        dkim_keys.ensure(path)
+        _made.append(path.read_bytes())
+
+
 def configure(
     folder: Path,
     *,
@@ -121,12 +136,12 @@ def configure(
     passwords: bool = True,
 ) -> dict[str, int]:
     """Writes a configuration, its certificates and keys, and sets the passwords (which makes the data); the ports."""
-    from moxd.tls import certificates, dkim_keys
+    from moxd.tls import certificates
 
     folder.mkdir(parents=True, exist_ok=True)
     ports = ports or free_ports(address, ("smtp", "submission", "submissions", "imap", "imaps"))
     certificates.ensure(folder / "tls", [host, "localhost", ip_address(address)], datetime.now(UTC))
-    dkim_keys.ensure(folder / "dkim.pem")
+    _dkim_key(folder / "dkim.pem")
     give_up = f"give_up_hours = {give_up_hours}" if give_up_hours is not None else ""
     text = _STATIC.format(
         host=host, workers=workers, dns=dns, outgoing=outgoing, give_up=give_up, address=address, extra=extra, **ports

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import socket
 import ssl
@@ -10,7 +11,7 @@ import pytest
 
 from kit.processes import peak_memory
 from kit.server import PASSWORD, Moxd
-from kit.world import trusting
+from kit.world import mailbox, trusting, until
 from whole.conftest import Start
 
 pytestmark = [pytest.mark.xdist_group("big"), pytest.mark.timeout(120)]
@@ -128,6 +129,29 @@ def test_100_mb_by_append_copy_and_search(server: Moxd) -> None:
         replies(sock, b"f OK")
     digest, _ = read_whole(server, 1)
     assert digest == sent_digest()
+    stayed_small(server)
+
+
+def test_100_mb_submitted_signed_queued_and_delivered(server: Moxd) -> None:
+    with connect(server, "submissions") as sock:
+        replies(sock, b"220 ")
+        login = base64.b64encode(f"\0other@mox.test\0{PASSWORD}".encode())
+        for command, code in (
+            (b"EHLO client.mox.test", b"250 "), (b"AUTH PLAIN " + login, b"235 "), (b"MAIL FROM:<other@mox.test>", b"250 "),
+            (b"RCPT TO:<you@mox.test>", b"250 "), (b"DATA", b"354 "),
+        ):  # fmt: skip
+            sock.sendall(command + b"\r\n")
+            replies(sock, code)
+        sock.sendall(HEAD.replace(b"From: a@sender.test", b"From: other@mox.test"))
+        for _ in range(body_blocks()):
+            sock.sendall(BLOCK)
+        sock.sendall(TAIL + b".\r\n")
+        replies(sock, b"250 ")
+    client = mailbox(server)
+    until(lambda: client.noop() and client.search(None, "LARGER", str(SIZE - MB))[1] == [b"1"], 60)
+    head = client.fetch("1", "(BODY.PEEK[HEADER])")[1][0][1]  # type: ignore[index]
+    client.logout()
+    assert b"DKIM-Signature: v=1;" in head  # type: ignore[operator]
     stayed_small(server)
 
 
