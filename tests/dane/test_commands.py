@@ -57,6 +57,30 @@ def test_lookup(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["status"] == "insecure"
 
 
+def test_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zone = folder / "zone"
+    lines = (
+        "a.example MX 10 none.example\na.example MX 5 mx.a.example\nnull.example MX 0 .\nb.example MX 1 old.example\n"
+    )
+    zone.write_text(zone.read_text() + lines + "c.example MX 1 down.example\nd.example MX TIMEOUT\n")
+    asked = ["--zone", str(zone)]
+    assert main(["check", "a.example", *asked]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "a.example MX secure",
+        "dane=dane mx.a.example: mx.a.example has TLSA records",
+        "dane=none none.example: none.example has no TLSA records that DNSSEC vouches for",
+    ]
+    assert main(["check", "a.example", *asked, "--json", "--unsigned"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["mx"], {host["status"] for host in facts["hosts"]}) == ("insecure", {"insecure"})
+    assert main(["check", "none.example", *asked, "--explain"]) == 0
+    assert "7672 2.2.3" in capsys.readouterr().out
+    assert main(["check", "null.example", *asked]) == 0
+    assert main(["check", "b.example", *asked]) == 1
+    assert main(["check", "c.example", *asked]) == 75
+    assert main(["check", "d.example", *asked]) == 75
+
+
 def test_verify(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zone, chain = ["--zone", str(folder / "zone")], str(folder / "server.pem")
     assert main(["verify", "mx.a.example", chain, *zone]) == 0

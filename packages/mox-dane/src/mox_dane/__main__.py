@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     lookup = commands.add_parser("lookup", parents=[asking], help="the records of a host, and do they count")
     lookup.add_argument("host")
     lookup.set_defaults(command=_lookup)
+    check = commands.add_parser("check", parents=[asking], help="every MX host of a domain")
+    check.add_argument("domain")
+    check.set_defaults(command=_check)
     verify = commands.add_parser("verify", parents=[asking], help="hold a chain of certificates against the records")
     verify.add_argument("host")
     verify.add_argument("chain", help="PEM, the server's certificate first; - for the standard input")
@@ -115,6 +118,31 @@ def _lookup(options: argparse.Namespace) -> int:
     if found.status is Status.TEMPERROR:
         return LATER
     return BAD if found.status in (Status.UNUSABLE, Status.NOHOST) else GOOD
+
+
+def _check(options: argparse.Namespace) -> int:
+    from mox_dane import Status, lookup_sync
+    from mox_dns import Domain, Mx, mx, run_blocking
+
+    domain, resolver = Domain.parse(options.domain).ascii, _resolver(options)
+    answer = run_blocking(mx(domain), resolver).value
+    if answer.failed:
+        why = f"no answer for {domain} MX: {answer.status}"
+        _tell({"domain": domain, "mx": answer.status.value, "hosts": []}, why, options.json)
+        return LATER
+    records = sorted((one for one in answer.records if isinstance(one, Mx)), key=lambda one: one.preference)
+    hosts = list(dict.fromkeys(one.host for one in records)) or [domain]
+    found = [
+        lookup_sync(host, resolver, port=options.port, mx_authentic=answer.authentic) for host in hosts if host != "."
+    ]
+    secure = "secure" if answer.authentic else "insecure"
+    lines = [one.explain() if options.explain else f"dane={one.status} {one.host}: {one.reason}" for one in found]
+    text = "\n".join([f"{domain} MX {secure}", *lines])
+    facts = {"domain": domain, "mx": secure, "hosts": [one.to_dict() for one in found]}
+    _tell(facts, text, options.json)
+    if any(one.status is Status.TEMPERROR for one in found):
+        return LATER
+    return BAD if any(one.status in (Status.UNUSABLE, Status.NOHOST) for one in found) else GOOD
 
 
 def _verify(options: argparse.Namespace) -> int:
