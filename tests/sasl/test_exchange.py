@@ -1,4 +1,6 @@
-"""Every mechanism, both halves talking to each other; and what neither half lets the other do."""
+"""Every mechanism, both halves talking to each other; and what neither half lets the other do.
+
+RFC 5802 6 and RFC 9266 4, 4.2 (channel binding); RFC 4422 3.3 (initial responses)."""
 
 from __future__ import annotations
 

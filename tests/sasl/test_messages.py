@@ -1,4 +1,6 @@
-"""CRAM-MD5, the token mechanisms and the preparation of names and passwords: their texts and their limits."""
+"""CRAM-MD5, the token mechanisms and the preparation of names and passwords: their texts and their limits.
+
+RFC 2195; RFC 4616 2; RFC 7628 3.1, 3.2.2 and 3.2.3; RFC 6750 2.1; RFC 8265 3.4 and 4.2."""
 
 from __future__ import annotations
 

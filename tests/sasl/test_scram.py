@@ -1,4 +1,6 @@
-"""SCRAM to the letter: the RFCs' own examples, stored verifiers, messages both ways."""
+"""SCRAM to the letter: the RFCs' own examples, stored verifiers, messages both ways.
+
+RFC 5802 3, 5, 6 and 7; RFC 5803; RFC 7677 3 and 4."""
 
 from __future__ import annotations
 

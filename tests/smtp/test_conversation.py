@@ -1,5 +1,7 @@
 """Both halves at one table: whatever is offered and wherever the bytes are cut, what goes in at one end comes out at the
-other, once, octet for octet."""
+other, once, octet for octet.
+
+RFC 5321 3.3; RFC 6152 (8BITMIME as it is needed); RFC 8689 4.2; RFC 2033 4.2; RFC 3461 6.2."""
 
 from __future__ import annotations
 

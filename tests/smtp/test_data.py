@@ -1,4 +1,6 @@
-"""Dots and line ends, against a reading that goes octet by octet."""
+"""Dots and line ends, against a reading that goes octet by octet.
+
+RFC 5321 2.3.8 (line ends) and 4.5.2 (dots)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is beyond RFC 5321: CHUNKING, BINARYMIME, DSN, REQUIRETLS, FUTURERELEASE, DELIVERBY, MT-PRIORITY, LIMITS, LMTP."""
+"""What is beyond RFC 5321: CHUNKING, BINARYMIME, DSN, REQUIRETLS, FUTURERELEASE, DELIVERBY, MT-PRIORITY, LIMITS, LMTP.
+
+RFC 3030 2 and 3; RFC 3461 4, 4.1, 4.3, 5.4 and RFC 6533 3; RFC 8689; RFC 4865 4.2; RFC 2852 4; RFC 6710; RFC 9422;
+RFC 2033 4.1 and 4.2."""
 
 from __future__ import annotations
 
@@ -189,6 +192,17 @@ def test_parameters_of_mail(parameter: str, want: tuple[str, Any]) -> None:
     unknown, _ = options(f"MAIL FROM:<a@b.example> {parameter}", PLAIN)
     basic = parameter.startswith(("SIZE", "BODY=8"))
     assert unknown[:3] == ("250" if basic else "501" if parameter.startswith("BODY") else "555"), unknown
+
+
+def test_who_submitted_it_first_by_the_clients_word() -> None:
+    """RFC 4954 5: a mailbox in xtext, or <> for nobody known."""
+    config = ServerConfig("mx.example", auth=("PLAIN",))
+    for text, want in (("<>", ""), ("ann+2Bx@b.example", "ann+x@b.example"), ("e+3Dmc2@b.example", "e=mc2@b.example")):
+        reply, found = options(f"MAIL FROM:<a@b.example> AUTH={text}", config)
+        assert reply.startswith("250")
+        assert found.auth == want
+        assert str(found) == f" AUTH={text}"
+    assert options("MAIL FROM:<a@b.example> AUTH=+ZZ", config)[0].startswith("501")
 
 
 REFUSED = {

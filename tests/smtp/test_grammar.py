@@ -1,4 +1,4 @@
-"""The scanner and the grammar are two readings of the RFCs: they judge every line alike."""
+"""The scanner and the grammar are two readings of the RFCs, first of all of RFC 5321 4.1.2: they judge every line alike."""
 
 from __future__ import annotations
 

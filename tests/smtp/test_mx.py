@@ -1,4 +1,6 @@
-"""Which hosts take mail for a domain: MX records of every kind, null MX, CNAMEs, no records, DNS that fails."""
+"""Which hosts take mail for a domain: MX records of every kind, null MX, CNAMEs, no records, DNS that fails.
+
+RFC 5321 5 and 5.1; RFC 7505 3; canonical names for RFC 7672 2.2.1."""
 
 from __future__ import annotations
 

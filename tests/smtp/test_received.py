@@ -1,4 +1,6 @@
-"""The Received field, both ways."""
+"""The Received field, both ways.
+
+RFC 5321 4.4, 6.3 and 7.6; RFC 3848; RFC 6531 4.3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The session core, played: order, limits, line ends, TLS, AUTH."""
+"""The session core, played: order, limits, line ends, TLS, AUTH.
+
+RFC 5321 3.1, 3.8, 4.1.1.1, 4.1.1.2, 4.1.1.3, 4.1.1.4, 4.1.1.5, 4.1.1.7, 4.1.1.8, 4.1.1.9, 4.1.1.10, 4.1.1.11, 4.1.4,
+4.2, 4.5.3.1.10, 4.5.3.2 and 7.3; RFC 1870 6; RFC 2920 3.1; RFC 3207 4 and 4.2; RFC 4954 4; RFC 6531 3.5 and 3.7.4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a TLS peer must prove, and what it has proven."""
+"""What a TLS peer must prove, and what it has proven.
+
+RFC 9525 2 and 6.3; RFC 8460 4.3."""
 
 from __future__ import annotations
 

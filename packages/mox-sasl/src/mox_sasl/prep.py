@@ -16,7 +16,7 @@ class PreparationError(ValueError):
 
 
 def prepare_password(password: str, *, fallback: bool = False) -> str:
-    """The form that is hashed: non-ASCII spaces become a space, NFC.  Raises PreparationError.
+    """The form that is hashed: non-ASCII spaces become a space, NFC (RFC 8265 4.2).  Raises PreparationError.
 
     `fallback`: a text that PRECIS refuses (a control character, a code point younger than its tables) is taken as it
     is instead.  For checking what was set elsewhere; what is set here should be refused."""
