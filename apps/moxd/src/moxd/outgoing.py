@@ -26,6 +26,7 @@ from moxd.decision import RANDOM_BITS, Decision, Step, id_text, new_id
 from moxd.deliver import Parcel
 from moxd.policies import PolicyCache, TlsSessions
 from moxd.tls.dkim_keys import DkimKey, KeyFileError, load
+from moxd.transports import Routes, Transports
 
 if TYPE_CHECKING:
     from moxd.app import App
@@ -121,8 +122,8 @@ class Outgoing:
         self._roots = str(config.path(outgoing.ca)) if outgoing.ca is not None else ""
         self._https: ssl.SSLContext | None = None
         self._local = LocalCourier(app)
-        self._direct = Direct(
-            hostname=config.static.hostname,
+        direct = partial(
+            Direct,
             resolver=app.resolver,
             clock=time.monotonic,
             now=self.clock,
@@ -133,6 +134,8 @@ class Outgoing:
             count=self.sessions.add,
             roots=self._roots,
         )
+        self._transports = Transports(config, app.resolver, direct)
+        self._routes = Routes(config)
         self.queue = mox_queue.Queue(
             rows,
             self._courier,
@@ -159,6 +162,7 @@ class Outgoing:
     def reload(self) -> None:
         """Reads the DKIM keys of the configuration; one that cannot be read is named and left out."""
         config, found = self._app.config, {}
+        self._routes = Routes(config)
         for name, domain in config.domains.domains.items():
             signers = []
             for selector, settings in domain.dkim.selectors.items():
@@ -214,9 +218,12 @@ class Outgoing:
 
     def _courier(self, due: mox_queue.Due) -> mox_queue.Courier:
         app, domain = self._app, due.domain
+        name = self._routes.choose(due, domain_of(due.sender))
         if app.options.all_local or app.directory.serves(domain) or domain == app.config.static.hostname:
-            return self._local
-        return self._direct
+            # What is ours does not leave, whatever the routes say; an administrator may still let it fail.
+            fails = due.transport and self._transports.refuses(due.transport)
+            return self._transports.courier(name) if fails else self._local
+        return self._transports.courier(name)
 
     def start(self) -> None:
         """Runs the queue, in the process that does."""
@@ -238,7 +245,7 @@ class Outgoing:
         if self._task is not None:
             await self.queue.stop()
             await asyncio.gather(self._task, return_exceptions=True)
-            self._direct.close()
+            self._transports.close()
 
     def close(self) -> None:
         """Closes the database."""

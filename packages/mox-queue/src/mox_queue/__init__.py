@@ -9,6 +9,7 @@
     courier.py      who carries messages: a Protocol
     direct.py       the courier to MX hosts
     submit.py       the courier to a smarthost
+    socks.py        calling through a SOCKS5 proxy
     outcome.py      what an attempt leads to
     notices.py      what senders are told
     suppress.py     addresses we no longer write to
@@ -28,6 +29,7 @@ from mox_queue.requirement import PATIENCE, DaneCheck, Requirement, Skip, requir
 from mox_queue.route import DIRECT, Route, choose
 from mox_queue.rows import Desk, Filter, Rows, open_rows, schema
 from mox_queue.schedule import Schedule
+from mox_queue.socks import Proxy
 from mox_queue.suppress import base_of
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "Listener",
     "NewMessage",
     "Notices",
+    "Proxy",
     "Queue",
     "Recipient",
     "Refusing",

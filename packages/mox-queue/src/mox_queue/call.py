@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeAlias
 
@@ -12,20 +15,56 @@ from mox_queue.courier import Batch
 from mox_queue.idle import Idle, Open
 from mox_queue.message import Recipient, TlsWish
 from mox_queue.outcome import Attempt, Result, classified
-from mox_smtp import MailOptions, Notify, OriginalRecipient, RcptOptions, Reply, Ret
+from mox_queue.socks import Proxy, SocksError, negotiate
+from mox_smtp import MailOptions, Notify, OriginalRecipient, RcptOptions, Reply, Ret, Trust
 from mox_smtp.aio import ConnectError, connect
 from mox_smtp.client import ClientConfig, Delivered, Envelope, Timeouts, Trouble
-from mox_smtp.trust import Trust
 
 # Transactions of one message: hosts may take few recipients at once.
 MAX_ROUNDS = 20
 Steps: TypeAlias = list[dict[str, Any]]
 
 
-class Caller:
-    """Opens connections and keeps them a moment for the next message.  `clock` is monotonic."""
+async def dial(proxy: Proxy, address: str, port: int) -> socket.socket:
+    """A connection to `address` through the proxy.  Raises OSError."""
+    loop = asyncio.get_running_loop()
+    family = socket.AF_INET6 if ":" in proxy.address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, (proxy.address, proxy.port))
+        except OSError as error:
+            raise ConnectionError(f"the proxy {proxy} cannot be reached: {error.strerror or error}") from None
+        steps, read = negotiate(address, port, proxy.credentials), b""
+        try:
+            step = next(steps)
+            while True:
+                await loop.sock_sendall(sock, step.send)
+                while len(read) < step.octets:
+                    more = await loop.sock_recv(sock, step.octets - len(read))
+                    if not more:
+                        raise SocksError("the proxy closed the connection")
+                    read += more
+                step, read = steps.send(read), b""
+        except StopIteration:
+            return sock
+    except SocksError as error:
+        sock.close()
+        raise ConnectionError(f"proxy {proxy}: {error}") from None
+    except BaseException:
+        sock.close()
+        raise
 
-    def __init__(self, hostname: str, clock: Callable[[], float], timeouts: Timeouts) -> None:
+
+class Caller:
+    """Opens connections and keeps them a moment for the next message.  `clock` is monotonic; `proxy` is called
+    through."""
+
+    def __init__(
+        self, hostname: str, clock: Callable[[], float], timeouts: Timeouts, proxy: Proxy | None = None
+    ) -> None:
+        self._dial = partial(dial, proxy) if proxy is not None else None
         self._hostname = hostname
         self._clock = clock
         self._timeouts = timeouts
@@ -44,7 +83,7 @@ class Caller:
     ) -> Open:
         """A new connection.  Raises ConnectError, Trouble (TlsFailed among them)."""
         config = ClientConfig(self._hostname, trust=trust, timeouts=self._timeouts, auth=auth, nonce=nonce)
-        connection = await connect(ips, host, config, port=port, implicit_tls=implicit_tls)
+        connection = await connect(ips, host, config, port=port, implicit_tls=implicit_tls, dial=self._dial)
         return Open(connection, host, trust, self._clock())
 
     async def send(self, lane: str, open_: Open, batch: Batch, steps: Steps) -> Delivered:

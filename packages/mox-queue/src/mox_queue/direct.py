@@ -6,7 +6,7 @@ nothing, and when it fails the message goes in the clear, and the record says so
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
@@ -19,10 +19,11 @@ from mox_queue.courier import Batch
 from mox_queue.message import TlsWish
 from mox_queue.outcome import Attempt, Result, classified
 from mox_queue.requirement import Requirement, Skip, require
+from mox_queue.socks import Proxy
+from mox_smtp import CLEAR, Trust
 from mox_smtp.aio import ConnectError
 from mox_smtp.client import Delivered, Timeouts, TlsFailed, Trouble
 from mox_smtp.mx import Hosts, plan_addresses, plan_hosts
-from mox_smtp.trust import CLEAR, Trust
 
 # Hosts in one attempt, and addresses of one host.
 MAX_HOSTS = 5
@@ -44,7 +45,9 @@ class Direct:
     """mox_queue.Courier.  `clock` is monotonic, `now` gives seconds since 1970.
 
     `sts(domain)` looks up an MTA-STS policy (None: none is asked for), `dane` says whether TLSA records are looked up,
-    `count` is given every session for TLS reports, `roots` is a PEM file in place of the system's CAs."""
+    `count` is given every session for TLS reports, `roots` is a PEM file in place of the system's CAs.  `name` tells
+    its connections from those of another; `families` are the versions of IP that are used; `proxy` is called
+    through."""
 
     def __init__(
         self,
@@ -60,7 +63,12 @@ class Direct:
         dane: bool = True,
         count: Callable[[mox_tlsrpt.Count], None] = lambda count: None,
         roots: str = "",
+        name: str = "",
+        families: Collection[int] = (4, 6),
+        proxy: Proxy | None = None,
     ) -> None:
+        self._name = name
+        self._families = frozenset(families)
         self._resolver = resolver
         self._now = now
         self._random = random
@@ -69,11 +77,11 @@ class Direct:
         self._dane = dane
         self._count = count
         self._roots = roots
-        self._caller = Caller(hostname, clock, timeouts)
+        self._caller = Caller(hostname, clock, timeouts, proxy)
 
     def lane(self, domain: str) -> str:
         """One for each domain."""
-        return domain
+        return f"{self._name} {domain}" if self._name else domain
 
     def close(self) -> None:
         """Hangs up on everybody."""
@@ -82,10 +90,10 @@ class Direct:
     async def deliver(self, batch: Batch) -> Mapping[str, Attempt]:
         """mox_queue.Courier"""
         steps = Steps()
-        kept = self._caller.idle.take(batch.domain, lambda open_: open_.proof == batch.tls)
+        kept = self._caller.idle.take(self.lane(batch.domain), lambda open_: open_.proof == batch.tls)
         if kept is not None:
             # What the host had to prove was decided a moment ago, and it has proven it.
-            delivered = await self._caller.send(batch.domain, kept, batch, steps)
+            delivered = await self._caller.send(self.lane(batch.domain), kept, batch, steps)
             if delivered.trouble is None or delivered.uncertain:
                 return outcome(kept.host, delivered, steps)
             # It had gone while it was idle: nothing was taken, so begin anew.
@@ -142,7 +150,7 @@ class Direct:
             return Attempt(result, required.reason, required.status, host)
         ips = await self._addresses(host, steps)
         if not ips:
-            return Attempt(Result.LATER, f"no address for {host}", "4.4.3", host)
+            return Attempt(Result.LATER, f"no address for {host} that may be called", "4.4.3", host)
         return await self._under(required, ips, batch, steps)
 
     async def _required(self, host: str, way: _Way, batch: Batch) -> Requirement | Skip:
@@ -156,12 +164,20 @@ class Direct:
         )  # fmt: skip
 
     async def _addresses(self, host: str, steps: Steps) -> Ips:
+        found: Ips
         if host.startswith("["):
-            return (IpLiteral.parse(host).address,)
-        found = (await run(plan_addresses(host), self._resolver)).value
-        if not found.addresses:
-            steps.append({"what": host, "outcome": found.refusal, "rule": "RFC 5321 5.1"})
-        return found.addresses[:MAX_ADDRESSES]
+            found = (IpLiteral.parse(host).address,)
+        else:
+            asked = (await run(plan_addresses(host), self._resolver)).value
+            found = asked.addresses
+            if not found:
+                steps.append({"what": host, "outcome": asked.refusal, "rule": "RFC 5321 5.1"})
+        usable = tuple(ip for ip in found if ip.version in self._families)
+        if len(usable) < len(found):
+            off = " and ".join(f"IPv{version}" for version in (4, 6) if version not in self._families)
+            shown = ", ".join(map(str, usable)) or "no address is left"
+            steps.append({"what": f"addresses of {host}", "outcome": shown, "because": f"{off} is switched off"})
+        return usable[:MAX_ADDRESSES]
 
     async def _under(self, required: Requirement, ips: Ips, batch: Batch, steps: Steps) -> Delivered | Attempt:
         """Asks the host for what it must prove, in order, until TLS does not fail."""
@@ -195,7 +211,7 @@ class Direct:
             return unreached(required.host, error, steps)
         # Kept for messages that wish the same; what it was asked for is then as good as decided anew.
         open_ = replace(open_, host=required.host, proof=batch.tls)
-        return await self._caller.send(batch.domain, open_, batch, steps)
+        return await self._caller.send(self.lane(batch.domain), open_, batch, steps)
 
     # -- what TLS reports are made of
 

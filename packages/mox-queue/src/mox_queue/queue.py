@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -201,9 +201,7 @@ class Queue:
     def _works(self, due: Sequence[Due], room: int) -> list[_Work]:
         """As many deliveries as there is room for, the oldest messages first in each."""
         lanes: dict[str, tuple[Courier, list[tuple[Due, ...]]]] = {}
-        for _, group in groupby(sorted(due, key=_by_message), key=_by_message):
-            listed = list(group)
-            courier = self._courier(listed[0])
+        for courier, listed in self._together(due):
             jobs = lanes.setdefault(courier.lane(listed[0].domain), (courier, []))[1]
             jobs += [tuple(listed[start : start + RECIPIENTS]) for start in range(0, len(listed), RECIPIENTS)]
         works: list[_Work] = []
@@ -218,6 +216,15 @@ class Queue:
                 for start in range(0, min(len(jobs), free * each), each)
             ]
         return works
+
+    def _together(self, due: Sequence[Due]) -> Iterator[tuple[Courier, list[Due]]]:
+        """What may share a transaction: one message, one place to go to.  Routes may tell recipients apart."""
+        for _, group in groupby(sorted(due, key=_by_message), key=_by_message):
+            found: dict[str, tuple[Courier, list[Due]]] = {}
+            for one in group:
+                courier = self._courier(one)
+                found.setdefault(courier.lane(one.domain), (courier, []))[1].append(one)
+            yield from found.values()
 
     def _begin(self, work: _Work) -> None:
         if not work.jobs:
@@ -369,7 +376,7 @@ class Queue:
 
 
 def _by_message(due: Due) -> tuple[int, str, str, str]:
-    """What may share a transaction: one message, one domain, one way."""
+    """One message, one domain, one way."""
     return due.message, due.domain, due.transport, due.asked
 
 

@@ -14,10 +14,10 @@ from mox_dns import Resolver, run
 from mox_queue.call import Caller, Steps, everyone, outcome, refused, unreached
 from mox_queue.courier import Batch
 from mox_queue.outcome import Attempt, Result
+from mox_smtp import CLEAR, Pkix, Trust
 from mox_smtp.aio import ConnectError
 from mox_smtp.client import Delivered, Timeouts, TlsFailed, Trouble
 from mox_smtp.mx import plan_addresses
-from mox_smtp.trust import CLEAR, Pkix, Trust
 
 
 class Security(StrEnum):

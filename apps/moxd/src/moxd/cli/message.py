@@ -29,10 +29,18 @@ def data_option(parser: ArgumentParser) -> None:
     )
 
 
-def data_folder(options: argparse.Namespace) -> Path:
-    """The data folder that --config or --data means.  Raises StartError, ConfigError."""
+def config_folder(options: argparse.Namespace) -> Path | None:
+    """The folder with moxd.toml that --config, the environment or the system means; None: none, as with --data."""
     import os
 
+    if options.data is not None:
+        return None
+    named: Path | None = options.config or (Path(os.environ["MOXD_CONFIG"]) if "MOXD_CONFIG" in os.environ else None)
+    return Path("/etc/moxd") if named is None and Path("/etc/moxd/moxd.toml").exists() else named
+
+
+def data_folder(options: argparse.Namespace) -> Path:
+    """The data folder that --config or --data means.  Raises StartError, ConfigError."""
     from moxd.cli.serve import StartError
     from moxd.config import read_config
     from moxd.localserve import default_data
@@ -41,9 +49,7 @@ def data_folder(options: argparse.Namespace) -> Path:
         inner: Path = options.data / "data"
         folder = inner if inner.is_dir() else options.data
     else:
-        named = options.config or (Path(os.environ["MOXD_CONFIG"]) if "MOXD_CONFIG" in os.environ else None)
-        if named is None and Path("/etc/moxd/moxd.toml").exists():
-            named = Path("/etc/moxd")
+        named = config_folder(options)
         folder = read_config(named).data if named is not None else default_data() / "data"
     if not folder.is_dir():
         raise StartError(f"there are no data in {folder}; name the folder with --config or --data")

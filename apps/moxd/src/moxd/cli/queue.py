@@ -209,6 +209,8 @@ def _change(options: argparse.Namespace) -> int:
     action, now = options.action, time.time()
     states = {"hold": ("waiting",), "release": ("held",), "kick": ("waiting",)}.get(action, ("waiting", "held"))
     which = _filter(options, states)
+    if action == "transport":
+        _check_transport(options)
     with _desk(options) as desk:
         if action in ("kick", "delay"):
             count = desk.schedule(which, now if action == "kick" else options.until)
@@ -225,6 +227,18 @@ def _change(options: argparse.Namespace) -> int:
     _wake(options)
     print(f"{count} changed")
     return 0 if count else 1
+
+
+def _check_transport(options: argparse.Namespace) -> None:
+    """Raises StartError where the configuration does not have it."""
+    from moxd.cli.message import config_folder
+    from moxd.cli.serve import StartError
+    from moxd.config import BUILT_IN, read_config
+
+    folder = config_folder(options)
+    known = (*BUILT_IN, *(read_config(folder).static.transports if folder is not None else ()))
+    if options.name and options.name not in known:
+        raise StartError(f"there is no transport {options.name!r}; there are: {', '.join(known)}")
 
 
 def _dump(options: argparse.Namespace) -> int:

@@ -168,9 +168,9 @@ async def _submit(server: Server, sender: str, recipients: tuple[str, ...], mess
 
     import mox_sasl
     from mox_message import Content
+    from mox_smtp import CLEAR, Pkix
     from mox_smtp.aio import ConnectError, connect
     from mox_smtp.client import ClientConfig, Envelope, TlsFailed, Trouble
-    from mox_smtp.trust import CLEAR, Pkix
 
     credentials = mox_sasl.Credentials(server.username, mox_sasl.Secret(server.password)) if server.username else None
     trust = CLEAR if server.security == "none" else Pkix((server.host,), server.ca)

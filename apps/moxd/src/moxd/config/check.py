@@ -7,6 +7,13 @@ from pathlib import Path
 
 import mox_dns
 import mox_message
+from moxd.config.check_transports import (
+    domains_route_problems,
+    joint_route_problems,
+    readable,
+    static_route_problems,
+    transport_problems,
+)
 from moxd.config.places import KeyPath
 from moxd.config.values import Domain, Domains, Static
 
@@ -19,14 +26,6 @@ MAX_NAME = 64
 _SEPARATORS = frozenset("+-_=#")
 
 
-def _readable(folder: Path, at: KeyPath, path: Path) -> Iterator[Found]:
-    full = path if path.is_absolute() else folder / path
-    try:
-        full.open("rb").close()
-    except OSError as error:
-        yield at, f"{full} cannot be read ({error.strerror}); create it or correct the path"
-
-
 def static_problems(folder: Path, static: Static) -> Iterator[Found]:
     """Problems within `moxd.toml`: files, and two services on one port."""
     taken: dict[tuple[str, int], str] = {}
@@ -36,8 +35,8 @@ def static_problems(folder: Path, static: Static) -> Iterator[Found]:
         if not ports:
             yield at, "has no service; give it at least one of smtp, submission, submissions, imap, imaps"
         if listener.tls is not None:
-            yield from _readable(folder, (*at, "tls", "certificate"), listener.tls.certificate)
-            yield from _readable(folder, (*at, "tls", "key"), listener.tls.key)
+            yield from readable(folder, (*at, "tls", "certificate"), listener.tls.certificate)
+            yield from readable(folder, (*at, "tls", "key"), listener.tls.key)
         elif {"submission", "submissions", "imap", "imaps"} & ports.keys():
             yield at, "people log in here, so it needs tls = { certificate = …, key = … }"
         for service, port in ports.items():
@@ -45,6 +44,8 @@ def static_problems(folder: Path, static: Static) -> Iterator[Found]:
                 other = taken.setdefault((address, port), f"{name}.{service}")
                 if other != f"{name}.{service}":
                     yield (*at, service), f"{address} port {port} is already used by {other}; choose another port"
+    yield from transport_problems(folder, static)
+    yield from static_route_problems(static)
 
 
 def _address_problem(text: str, domains: Domains) -> str | None:
@@ -84,7 +85,7 @@ def domains_problems(folder: Path, domains: Domains) -> Iterator[Found]:
                 f'{domain.separator!r} cannot separate; use one of {" ".join(sorted(_SEPARATORS))} or ""',
             )
         for selector, settings in domain.dkim.selectors.items():
-            yield from _readable(folder, ("domains", name, "dkim", "selectors", selector, "key"), settings.key)
+            yield from readable(folder, ("domains", name, "dkim", "selectors", selector, "key"), settings.key)
     owners: dict[str, str] = {}
     for name, account in domains.accounts.items():
         at = ("accounts", name)
@@ -100,9 +101,11 @@ def domains_problems(folder: Path, domains: Domains) -> Iterator[Found]:
                     (*at, "addresses"),
                     f"{text!r} already belongs to account {owner!r}; an address leads to one account",
                 )
+    yield from domains_route_problems(domains)
 
 
 def joint_problems(static: Static, domains: Domains) -> Iterator[Found]:
     """Problems between the two files."""
     if static.postmaster is not None and static.postmaster not in domains.accounts:
         yield ("postmaster",), f"there is no account {static.postmaster!r} in domains.toml; name one that exists"
+    yield from joint_route_problems(static, domains)

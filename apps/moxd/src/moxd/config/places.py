@@ -23,9 +23,15 @@ def lines(text: str) -> dict[KeyPath, int]:
     """Key path -> line number (from 1) of every table header and every key that starts a line."""
     found: dict[KeyPath, int] = {}
     table: KeyPath = ()
+    count: dict[KeyPath, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.match(line):
             table = _parts(header["path"])
+            if line.lstrip().startswith("[["):
+                # The n-th of a list of tables, as a problem names it.
+                found.setdefault(table, number)
+                count[table] = count.get(table, -1) + 1
+                table = (*table, str(count[table]))
             for length in range(1, len(table) + 1):
                 found.setdefault(table[:length], number)
         elif key := _KEY.match(line):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from moxd.config import check
+from moxd.config.check_transports import named_transport_problems
 from moxd.config.places import KeyPath, line_of, lines, syntax_line
+from moxd.config.transports import with_passwords
 from moxd.config.values import Config, Domains, Static
 
 STATIC_FILE = "moxd.toml"
@@ -29,6 +32,8 @@ _ADVICE = {
     "tuple_type": 'write a list, such as ["one", "two"]',
     "dict_type": "write a table, such as [name] with settings below it",
     "model_type": "write a table, such as [name] with settings below it",
+    "union_tag_not_found": 'add its kind, such as kind = "submissions" (or submission, smtp, socks, direct, fail)',
+    "union_tag_invalid": "this kind is not known; write submissions, submission, smtp, socks, direct or fail",
 }
 
 M = TypeVar("M", bound=BaseModel)
@@ -94,10 +99,20 @@ class _File:
             return [self._told(problem) for problem in error.errors(include_url=False)]
 
     def _told(self, error: Any) -> Problem:
-        path = tuple(str(part) for part in error["loc"] if part != "[key]")
+        path = tuple(self._written(part for part in error["loc"] if part != "[key]"))
         advice = _ADVICE.get(error["type"])
         text = advice or error["msg"].removeprefix("Value error, ")
         return self.problem(path, text[:1].lower() + text[1:])
+
+    def _written(self, loc: Iterable[Any]) -> Iterator[str]:
+        """Where it stands in the file: without the name of a kind, which pydantic puts between."""
+        inner: Any = self.data
+        for part in loc:
+            known = part in inner if isinstance(inner, dict) else isinstance(part, int)
+            if not known and isinstance(inner, dict) and part == inner.get("kind"):
+                continue
+            yield str(part)
+            inner = inner[part] if known and isinstance(inner, dict | list) else None
 
 
 def _read_one(path: Path, model: type[M]) -> tuple[_File, M | None, list[Problem]]:
@@ -127,10 +142,12 @@ def read_config(folder: Path) -> Config:
         problems += [static_file.problem(at, text) for at, text in check.static_problems(folder, static)]
     if domains is not None and domains_file is not None:
         problems += [domains_file.problem(at, text) for at, text in check.domains_problems(folder, domains)]
-    if static is not None and domains is not None and static_file is not None:
+    if static is not None and domains is not None and static_file is not None and domains_file is not None:
         problems += [static_file.problem(at, text) for at, text in check.joint_problems(static, domains)]
+        problems += [domains_file.problem(at, text) for at, text in named_transport_problems(static, domains)]
     if problems or static is None or domains is None:
         raise ConfigError(problems)
+    static = static.model_copy(update={"transports": with_passwords(folder, static.transports)})
     return Config(folder.absolute(), static, domains)
 
 
@@ -141,6 +158,7 @@ def read_domains(config: Config) -> Config:
     if domains is not None and file is not None:
         problems += [file.problem(at, text) for at, text in check.domains_problems(config.folder, domains)]
         problems += [file.problem(at, text) for at, text in check.joint_problems(config.static, domains)]
+        problems += [file.problem(at, text) for at, text in named_transport_problems(config.static, domains)]
     if problems or domains is None:
         raise ConfigError(problems)
     return Config(config.folder, config.static, domains)

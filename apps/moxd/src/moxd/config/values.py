@@ -3,49 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
 
-import mox_dns
+from moxd.config.kinds import DomainName, IpText, Port, ServerText, Settings
+from moxd.config.transports import AccountRoute, DomainRoute, GlobalRoute, Transport
 
 MAX_WORKERS = 64
-
-
-class Settings(BaseModel):
-    """A table of a configuration file: unknown keys are mistakes, values never change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-def _domain_name(text: str) -> str:
-    try:
-        return mox_dns.Domain.parse(text).ascii
-    except mox_dns.DomainSyntaxError as error:
-        raise ValueError(f"{text!r} is not a domain name: {error.why}") from None
-
-
-def _ip(text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IP address") from None
-
-
-def _server(text: str) -> str:
-    host, _, port = text.rpartition(":") if text.count(":") == 1 or text.startswith("[") else (text, "", "53")
-    _ip(host.strip("[]"))
-    if not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is not an address with a port, such as 127.0.0.1:53 or [::1]:53")
-    return text
-
-
-DomainName = Annotated[str, AfterValidator(_domain_name)]
-IpText = Annotated[str, AfterValidator(_ip)]
-ServerText = Annotated[str, AfterValidator(_server)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Tls(Settings):
@@ -108,6 +74,9 @@ class Static(Settings):
     connections_per_minute: int = Field(default=300, ge=0)
     dns: Dns = Dns()
     outgoing: Outgoing = Outgoing()
+    # Ways for mail to leave beside "direct", and which mail takes them; the routes of accounts and domains come first.
+    transports: dict[str, Transport] = Field(default_factory=dict)
+    routes: tuple[GlobalRoute, ...] = ()
     listeners: dict[str, Listener] = Field(min_length=1)
 
 
@@ -121,7 +90,7 @@ class Selector(Settings):
 class Dkim(Settings):
     """The DKIM keys of a domain by selector."""
 
-    selectors: dict[str, Selector] = {}
+    selectors: dict[str, Selector] = Field(default_factory=dict)
 
 
 class Domain(Settings):
@@ -130,6 +99,8 @@ class Domain(Settings):
     separator: str = Field(default="+", max_length=1)
     case_sensitive: bool = False
     dkim: Dkim = Dkim()
+    # For mail from this domain, whoever sends it.
+    routes: tuple[DomainRoute, ...] = ()
 
 
 class Account(Settings):
@@ -138,13 +109,18 @@ class Account(Settings):
     addresses: tuple[str, ...] = Field(min_length=1)
     full_name: str = ""
     quota: int | None = Field(default=None, ge=0)
+    # For mail of this account; they come before those of domains.
+    routes: tuple[AccountRoute, ...] = ()
+    # How much may be sent within 24 hours, counted in recipients: a stolen password is worth less.  0: no limit.
+    recipients_per_day: int = Field(default=1000, ge=0)
+    first_time_recipients_per_day: int = Field(default=200, ge=0)
 
 
 class Domains(Settings):
     """`domains.toml`: domains, accounts; read again on SIGHUP."""
 
     domains: dict[DomainName, Domain] = Field(min_length=1)
-    accounts: dict[str, Account] = {}
+    accounts: dict[str, Account] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeVar, cast
 
@@ -18,6 +19,7 @@ from mox_smtp.step import Expect, Lost, Send, Step, Steps, TlsFailed, Trouble
 from mox_smtp.trust import VALIDATION, Pkix, Tls, Trust, binding_of, failure_type, judge
 
 T = TypeVar("T")
+Dial = Callable[[str, int], Awaitable[socket.socket]]
 
 # Replies that nobody has asked for yet; a server that sends more has to wait, or to stop.
 MAX_UNREAD = 1000
@@ -79,15 +81,17 @@ async def connect(
     port: int = 25,
     implicit_tls: bool = False,
     local_address: str | None = None,
+    dial: Dial | None = None,
 ) -> ClientConnection:
     """Connects to the first of `addresses` that answers, and goes through greeting, EHLO, TLS and AUTH.
 
-    `name`: the host's (A-form), for SNI.  Raises ConnectError when no address can be reached; Trouble when the host
-    does not let us in: TlsFailed, Lost, or the host's reply."""
+    `name`: the host's (A-form), for SNI.  `dial(address, port)` makes the connection, through a proxy for instance: it
+    gives a connected socket that does not block, or raises OSError.  Raises ConnectError when no address can be
+    reached; Trouble when the host does not let us in: TlsFailed, Lost, or the host's reply."""
     attempts: list[tuple[str, str]] = []
     for address in map(str, addresses):
         try:
-            wire = await _reach(address, port, config.timeouts.connect, local_address)
+            wire = await _reach(address, port, config.timeouts.connect, local_address, dial)
         except (OSError, TimeoutError) as error:
             attempts.append((address, _told(error)))
             continue
@@ -134,11 +138,14 @@ async def deliver(
     return delivered
 
 
-async def _reach(address: str, port: int, seconds: float, local_address: str | None) -> _Wire:
+async def _reach(address: str, port: int, seconds: float, local_address: str | None, dial: Dial | None) -> _Wire:
     loop = asyncio.get_running_loop()
     local = (local_address, 0) if local_address is not None else None
     async with asyncio.timeout(seconds):
-        _, wire = await loop.create_connection(lambda: _Wire(loop), address, port, local_addr=local)
+        if dial is not None:
+            _, wire = await loop.create_connection(lambda: _Wire(loop), sock=await dial(address, port))
+        else:
+            _, wire = await loop.create_connection(lambda: _Wire(loop), address, port, local_addr=local)
     return wire
 
 
