@@ -37,6 +37,7 @@ from mox_message import (
     sent_date,
     thread_keys,
 )
+from mox_message.words import without_comments
 
 TABLE: dict[str, dict[str, str]] = tomllib.loads(
     (Path(__file__).parent / "deviations.toml").read_text(encoding="utf-8")
@@ -155,6 +156,13 @@ def date_shape(header: str) -> object:
     return facts | {"tz_before_gmt": minutes < 0, "tz_hour": abs(minutes) // 60, "tz_minute": abs(minutes) % 60}
 
 
+def without_sign_of_zero(facts: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Zones with a name, and none, are shown there as before GMT by nothing."""
+    if facts is not None and not facts["tz_hour"] and not facts["tz_minute"]:
+        return facts | {"tz_before_gmt": False}
+    return facts
+
+
 HEADER_FIELDS: dict[str, tuple[Callable[[str], object], Callable[[Any], object]]] = {
     "address": (address_shape, wanted_addresses),
     "content_type": (content_type_shape, wanted_content_type),
@@ -163,6 +171,11 @@ HEADER_FIELDS: dict[str, tuple[Callable[[str], object], Callable[[Any], object]]
     "list": (
         lambda header: [decode(one.strip()) for one in unfolded(header).split(",") if one.strip()],
         lambda expected: expected,
+    ),
+    # Of Received only the date; its clauses are read by mox-smtp.
+    "received": (
+        lambda header: date_shape(without_comments(unfolded(header)).rpartition(";")[2]),
+        lambda expected: without_sign_of_zero(expected.get("date")),
     ),
     # Unfolding leaves white space as it is; theirs makes one space of it.
     "unstructured": (lambda header: " ".join(decode(unfolded(header)).split()), lambda text: " ".join(text.split())),
