@@ -3,6 +3,7 @@ make of the changes they are told."""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,14 +66,21 @@ class Stores(RuleBasedStateMachine):
     def open(self) -> None:
         self.now = 1_700_000_000.0
         self.folder = Path(mkdtemp(prefix="mox-model-", dir=MEMORY if MEMORY.is_dir() else None))
-        self.model = MemoryAccount("kim", clock=lambda: self.now)
+        self.loop = asyncio.new_event_loop()
+        self.model = MemoryAccount("kim", clock=lambda: self.now, loop=self.loop)
         self.sessions: list[Session] = []
         self.notices: list[list[int]] = [[] for _ in range(PROCESSES)]
         self._open()
 
     def _open(self) -> None:
         self.stores = [
-            mox_store.Store(self.folder, clock=lambda: self.now, disk=testing.QuickDisk(), notify=self._notify(number))
+            mox_store.Store(
+                self.folder,
+                clock=lambda: self.now,
+                loop=self.loop,
+                disk=testing.QuickDisk(),
+                notify=self._notify(number),
+            )
             for number in range(PROCESSES)
         ]
         self.accounts = [store.open("kim") for store in self.stores]
@@ -87,16 +95,26 @@ class Stores(RuleBasedStateMachine):
 
     def both(self, process: int, operation: Operation) -> None:
         """The same operation on the store and on the model, with the same outcome."""
+        self.together([(process, operation)])
+
+    def together(self, operations: list[tuple[int, Operation]]) -> None:
+        """Operations that arrive at the same time; those of one process share a transaction and a sync, in order."""
         self.now += 1
-        outcomes = []
-        for account in (self.accounts[process], self.model):
-            try:
-                with account.write() as tx:
-                    outcome = operation(tx)
-            except mox_store.MailboxError as error:
-                outcome = error.code
-            outcomes.append(outcome)
-        assert outcomes[0] == outcomes[1]
+        expected, order = [], sorted(operations, key=lambda one: one[0])
+        for _, operation in order:
+            expected.append(self.outcome(self.model.commit(operation)))
+        found: list[Any] = []
+        for process in range(PROCESSES):
+            mine = [self.accounts[process].commit(operation) for which, operation in order if which == process]
+            found += [self.outcome(future) for future in mine]
+        assert found == expected
+
+    def outcome(self, future: Any) -> Any:
+        """What a commit says: a value, or the code of its refusal."""
+        try:
+            return self.loop.run_until_complete(future)
+        except mox_store.MailboxError as error:
+            return error.code
 
     # -- operations
 
@@ -121,10 +139,32 @@ class Stores(RuleBasedStateMachine):
         uids=uids,
         action=st.sampled_from(("add", "remove", "replace")),
         flags=some_flags,
-        since=st.none() | st.integers(0, 40),
+        before=st.none() | st.integers(0, 6),
     )
-    def flag(self, process: int, uids: list[int], action: Any, flags: tuple[str, ...], since: int | None) -> None:
+    def flag(self, process: int, uids: list[int], action: Any, flags: tuple[str, ...], before: int | None) -> None:
+        since = None if before is None else self.model.modseq() - before
         self.both(process, lambda tx: tx.flag(tx.mailbox("Inbox"), uids, action, flags, since))
+
+    @rule(
+        first=processes,
+        second=processes,
+        third=processes,
+        new=testing.new_messages(),
+        uids=uids,
+        flags=some_flags,
+        name=names,
+    )
+    def several_at_once(
+        self, first: int, second: int, third: int, new: mox_store.NewMessage, uids: list[int], flags: Any, name: str
+    ) -> None:
+        self.together(
+            [
+                (first, lambda tx: tx.add(tx.mailbox("Inbox"), new)),
+                (second, lambda tx: tx.flag(tx.mailbox("Inbox"), uids, "add", flags)),
+                (third, lambda tx: tx.delete(name)),
+                (first, lambda tx: tx.expunge(tx.mailbox("Inbox"), uids[:1], only_deleted=False)),
+            ]
+        )
 
     @rule(process=processes, uids=st.none() | uids, only_deleted=st.booleans())
     def expunge(self, process: int, uids: list[int] | None, only_deleted: bool) -> None:
@@ -258,17 +298,18 @@ class Stores(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "stores"):
             return
-        self.all_catch_up()
-        report = check.check(self.accounts[0])
-        for number in (
-            row.message
-            for mailbox in self.model.mailboxes()
-            for row in self.model.rows(mailbox.id, range(1, mailbox.uidnext))
-        ):
-            assert self.accounts[1].content(number).read() == self.model.content(number).read()
-        for store in self.stores:
-            store.close()
-        shutil.rmtree(self.folder)
+        try:
+            self.all_catch_up()
+            report = check.check(self.accounts[0])
+            for mailbox in self.model.mailboxes():
+                for row in self.model.rows(mailbox.id, range(1, mailbox.uidnext)):
+                    content = self.accounts[1].content(row.message)
+                    assert content.read() == self.model.content(row.message).read()
+        finally:
+            for store in self.stores:
+                store.close()
+            self.loop.close()
+            shutil.rmtree(self.folder)
         assert report.clean, report.explain()
 
 
