@@ -114,7 +114,11 @@ def test_what_got_a_250_survives_a_power_cut(public: Path, dns: str) -> None:
     finally:
         for pid in tree(recorder.process.pid)[1:2]:  # strace itself does not listen
             os.kill(pid, signal.SIGTERM)
-        recorder.wait(60)
+        try:
+            recorder.wait(60)
+        finally:
+            for pid in tree(recorder.process.pid) if recorder.process.poll() is None else ():
+                os.kill(pid, signal.SIGKILL)
     recording = OnTheWire.read(public / "strace.log", folder / "data")
     assert set(recording.acknowledged(len(recording.events))) == taken, "every 250 was seen on its way out"
     rng = random.Random(5)
