@@ -73,7 +73,7 @@ PEERS = {
     "neomutt": "/usr/bin/neomutt", "curl": "/usr/bin/curl", "strace": "/usr/bin/strace", "iproute2": "/bin/ip",
     "openssl": "/usr/bin/openssl", "gnutls-bin": "/usr/bin/danetool", "opendkim-tools": "/usr/sbin/opendkim-testmsg",
     "libmail-dkim-perl": "/usr/share/perl5/Mail/DKIM.pm", "libmail-spf-perl": "/usr/share/perl5/Mail/SPF.pm",
-    "dovecot-imapd": "/usr/lib/dovecot/imap",
+    "dovecot-imapd": "/usr/lib/dovecot/imap", "rspamd": "/usr/bin/rspamd",
 }  # fmt: skip
 PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
 

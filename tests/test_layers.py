@@ -58,7 +58,7 @@ OPEN_ROOMS = {
     "mox_imap": {"structure"},
     "mox_dkim": {"key"},
     "mox_dmarc": {"report", "collect"},
-    "mox_smtp": {"client", "mx"},
+    "mox_smtp": {"client", "mx", "trust"},
     "mox_queue": {"direct", "submit"},
 }
 CLOCKS = {("time", "time"), ("time", "monotonic"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}

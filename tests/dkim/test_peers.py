@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -233,8 +234,12 @@ else:
 
 @pytest.fixture(scope="module")
 def dkimpy() -> list[str]:
-    """A Python that has dkimpy: named by MOX_BENCH_PEERS, or the environment of `nox -s compare`."""
-    for python in (os.environ.get("MOX_BENCH_PEERS", ""), str(ROOT / ".nox" / "compare" / "bin" / "python")):
+    """A Python that has dkimpy: this one, one named by MOX_BENCH_PEERS, or the environment of `nox -s compare`."""
+    for python in (
+        sys.executable,
+        os.environ.get("MOX_BENCH_PEERS", ""),
+        str(ROOT / ".nox" / "compare" / "bin" / "python"),
+    ):
         if python and shutil.which(python) and run([python, "-c", "import dkim, authres"], b"").returncode == 0:
             return [python, "-c", DKIMPY]
     pytest.skip("no Python with dkimpy: run `nox -s compare` once, or set MOX_BENCH_PEERS to one that has it")
