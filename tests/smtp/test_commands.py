@@ -57,6 +57,10 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
 
 def test_mx(zone: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "mx", "a.example", "--zone", zone) == (0, "mx.a.example 127.0.0.1\n")
+    assert (
+        run(capsys, "mx", "a.example", "--zone", zone, "--family", "6")[1]
+        == "mx.a.example no IPv6 address for mx.a.example\n"
+    )
     code, out = run(capsys, "mx", "null.example", "--zone", zone, "--json")
     assert (code, json.loads(out)["status"]) == (1, "5.1.10")
     assert run(capsys, "mx", "b.example", "--zone", zone) == (1, "b.example does not exist\n")

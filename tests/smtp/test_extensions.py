@@ -149,6 +149,15 @@ def test_bdat_of_a_size_that_nobody_can_mean() -> None:
     assert any(isinstance(event, Aborted) for event in stage.events)
 
 
+def test_a_message_in_more_chunks_than_anybody_needs() -> None:
+    config = ServerConfig("mx.example", Limits(chunks=2))
+    play(
+        server(config),
+        yes,
+        TO + "C> 'BDAT 1\\r\\nxBDAT 1\\r\\ny'\nS: 250\nS: 250\nC> 'BDAT 1\\r\\nz'\nS: 421 4.7.0\nS: closed",
+    )
+
+
 # -- parameters
 
 

@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     asking = argparse.ArgumentParser(add_help=False)
     asking.add_argument("--zone", metavar="FILE", help="answer from a file of records instead of DNS")
     asking.add_argument("--server", metavar="ADDRESS", action="append", help="ask this DNS server; may be repeated")
+    asking.add_argument("--family", type=int, choices=[4, 6], help="IPv4 or IPv6 only, of the addresses in DNS")
     talking = argparse.ArgumentParser(add_help=False)
     talking.add_argument("--port", type=int, default=0, help="25, with --tls 465, with --lmtp 24")
     talking.add_argument("--tls", action="store_true", help="TLS from the first octet (RFC 8314)")
@@ -102,6 +103,10 @@ def _resolver(options: argparse.Namespace) -> Resolver:
     return UdpResolver(options.server, trust_ad=False) if options.server else UdpResolver.from_system()
 
 
+def _families(options: argparse.Namespace) -> tuple[int, ...]:
+    return (options.family,) if options.family else (6, 4)
+
+
 def _shown(text: str) -> str:
     # What a server says is foreign; a terminal must not obey it.
     return "\n".join("".join(char if char.isprintable() else "?" for char in line) for line in text.split("\n"))
@@ -126,7 +131,7 @@ def _config(options: argparse.Namespace) -> ClientConfig:
 def _mx(options: argparse.Namespace) -> int:
     from mox_smtp.aio.tools import find
 
-    hosts, addresses = asyncio.run(find(_a_form(options.domain), _resolver(options)))
+    hosts, addresses = asyncio.run(find(_a_form(options.domain), _resolver(options), _families(options)))
     facts = {
         "domain": hosts.domain, "refusal": hosts.refusal, "status": hosts.status, "temporary": hosts.temporary,
         "authentic": hosts.authentic, "implicit": hosts.implicit,
@@ -154,7 +159,7 @@ def _places(options: argparse.Namespace, name: str, *, by_mx: bool) -> list[tupl
         pass
     if not by_mx and not options.zone and not options.server:
         return [(name, [name])]
-    hosts, addresses = asyncio.run(find(_a_form(name), _resolver(options)))
+    hosts, addresses = asyncio.run(find(_a_form(name), _resolver(options), _families(options)))
     if not hosts.names:
         raise ValueError(hosts.refusal)
     return [(one.host, list(map(str, one.addresses))) for one in addresses]

@@ -15,6 +15,7 @@ class Limits:
     line: int = 2048  # RFC 5321 4.5.3.1.4 asks for 512; SMTPUTF8 and parameters need more
     auth_line: int = 12288  # RFC 4954 4
     message: int = 100 * 1024 * 1024
+    chunks: int = 100_000  # of a message, where it comes by BDAT
     recipients: int = 1000  # RFC 5321 4.5.3.1.8 asks for 100 at least
     transactions: int = 1000
     bad_commands: int = 10

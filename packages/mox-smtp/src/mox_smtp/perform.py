@@ -168,11 +168,12 @@ def bdat(s: SmtpServer, command: Bdat) -> None:
         # Its octets would be taken for commands.
         s.violation(UNKNOWN, "BDAT", fatal=True)
     elif s.phase is Phase.CHUNKS or s.recipients:
+        s.chunks = s.chunks + 1 if s.phase is Phase.CHUNKS else 1
         if not command.size and not command.last:
             s.chatter += 1
-            if s.chatter > s.config.limits.chatter:
-                s.shut("too many empty chunks", "4.7.0")
-                return
+        if s.chunks > s.config.limits.chunks or s.chatter > s.config.limits.chatter:
+            s.shut("too many chunks that are too small", "4.7.0")
+            return
         if s.phase is not Phase.CHUNKS:
             s.events.append(DataStart())
         s.expect_chunk(command.size, command.last)

@@ -86,6 +86,7 @@ class SmtpServer:
         "binding",
         "chatter",
         "chunk_left",
+        "chunks",
         "config",
         "dead",
         "ended",
@@ -131,7 +132,7 @@ class SmtpServer:
         self.verdict: Reply | None = None  # why the message that still comes in is lost already
         self.fatal = False  # the verdict is the end of the session too
         self.smtputf8 = self.binary = self.refused = self.starting_tls = False
-        self.size = self.dead = self.recipients = self.transactions = 0
+        self.size = self.dead = self.recipients = self.transactions = self.chunks = 0
         self.bad_logins = self.chatter = self.refused_recipients = 0
         self.since = self.message_began = self._began = now
         self._buffer = b""

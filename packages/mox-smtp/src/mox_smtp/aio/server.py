@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mox.smtp")
 
 BACKLOG = 1024
+READ_SIZE = 256 * 1024
 # The stdlib zero-fills this much for each TLS connection (256 KB by default).
 TLS_BUFFER = 16 * 1024
 # How often sessions are looked at for their deadlines: one timer for all, because one for each costs more than a
@@ -117,6 +118,8 @@ class Server:
         self.draining = False
         self.sessions: set[Session] = set()
         self.epoch = 0.0
+        # What is read is taken out at once, so one buffer is enough for all connections of a loop.
+        self.buffer = memoryview(bytearray(READ_SIZE))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._listening: asyncio.AbstractServer | None = None

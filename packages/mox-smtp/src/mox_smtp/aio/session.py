@@ -23,7 +23,6 @@ from mox_smtp.trust import binding_of
 
 log = logging.getLogger("mox.smtp")
 
-READ_SIZE = 256 * 1024
 HANDSHAKE_SECONDS = 30.0
 PROXY_SECONDS = 10.0
 # After an end that the client did not ask for: how long what it still sends is read and dropped, so that the reset
@@ -376,19 +375,17 @@ class Plain(Session, asyncio.Protocol):
         self._feed(data)
 
 
-# What is read is taken out at once, so one buffer is enough for every connection of a process.
-_shared = bytearray(READ_SIZE)
-_shared_view = memoryview(_shared)
-
-
 class Buffered(Session, asyncio.BufferedProtocol):
     """For the stdlib's loop, and where the end of a PROXY header must be met exactly."""
 
+    __slots__ = ()
+
     def get_buffer(self, sizehint: int) -> memoryview:
-        return _shared_view if self._proxy is None else _shared_view[: self._proxy.wanted]
+        buffer = self._server.buffer
+        return buffer if self._proxy is None else buffer[: self._proxy.wanted]
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._feed(bytes(_shared_view[:nbytes]))
+        self._feed(bytes(self._server.buffer[:nbytes]))
 
 
 @functools.lru_cache(maxsize=1024)

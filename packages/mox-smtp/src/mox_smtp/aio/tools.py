@@ -102,10 +102,12 @@ async def probe(host: str, address: str, config: ClientConfig, *, port: int = 25
     return Probe(host, address, {}, None, False, problem, ())
 
 
-async def find(domain: str, resolver: Resolver) -> tuple[Hosts, tuple[HostAddresses, ...]]:
+async def find(
+    domain: str, resolver: Resolver, families: tuple[int, ...] = (6, 4)
+) -> tuple[Hosts, tuple[HostAddresses, ...]]:
     """The hosts of a domain, and the addresses of each."""
     hosts = (await run(plan_hosts(domain, random.shuffle), resolver)).value
-    found = await asyncio.gather(*(run(plan_addresses(name), resolver) for name in hosts.names))
+    found = await asyncio.gather(*(run(plan_addresses(name, families), resolver) for name in hosts.names))
     return hosts, tuple(one.value for one in found)
 
 
