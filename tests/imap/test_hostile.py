@@ -163,3 +163,30 @@ def test_a_message_that_is_hostile() -> None:
         -1
     ].startswith("a OK")
     assert quick(client, b"a SEARCH TEXT zzz FROM zzz\r\n", 5.0)[-1].startswith("a OK")
+
+
+@pytest.mark.parametrize("idle", [False, True])
+def test_much_that_happened_is_told_as_fast_as_it_is_read(idle: bool) -> None:
+    room = numbered(0)
+    for _ in range(30_000):
+        room.account.deliver("Inbox", b"\r\n")
+    slow, other = room.selected(), room.selected()
+    session = slow.session
+    assert isinstance(session, ImapServer)
+    if idle:
+        slow.hear(b"i IDLE\r\n")
+        slow.said.clear()
+    other.ask("a STORE 1:* +FLAGS.SILENT ($a_keyword_that_is_long)")
+    if idle:
+        session.news()
+    else:
+        session.receive(b"n NOOP\r\n", 0.0)
+    pieces = []
+    while not pieces or session.busy:
+        session.run()
+        pieces.append(session.outgoing())
+    assert max(map(len, pieces)) < 512 * 1024
+    assert b"".join(pieces).count(b" FETCH ") == 30_000
+    if idle:
+        slow.hear(b"DONE\r\n")
+        assert slow.said[-1] == "i OK IDLE done"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from mox_imap.backend import Account, BackendError, Logins, Pending
 from mox_imap.capabilities import words
@@ -149,6 +149,7 @@ class ImapServer:
         self._exchanging = False
         self.ends_after = False
         self._turns_on_compression = False
+        self._telling = False  # what runs is no command, but what there is to tell
         self._offered: frozenset[str] | None = None  # the words of CAPABILITY, once they were looked up
         self.logged_out = False  # the client asked for the end
         self.failed_logins = 0
@@ -237,16 +238,17 @@ class ImapServer:
     @property
     def busy(self) -> bool:
         """More output is to come: write, then run() again."""
-        return self._running is not None and self.waiting is None and not self._exchanging
+        return self._running is not None and self.waiting is None and not self._exchanging and not self.ended
 
     def news(self) -> None:
         """After wake(): a client that listens is told at once; write outgoing() then."""
         if self.listening and self._running is None and self.append_job is None and not self.ended:
             now = bool(self.idle_tag) or (self.notify is not None and self.notify.expunges_at_once)
             if self.idle_tag or (self.notify is not None and self.notify.selected):
-                self.write_all(self.updates(expunges=now))
+                self._tell(self.updates(expunges=now))
             elif self.notify is not None:
-                self.write_all(self.notify.tell())
+                self._tell(self.notify.tell())
+            self.run()
 
     @property
     def listening(self) -> bool:
@@ -390,7 +392,7 @@ class ImapServer:
 
     def start(self, tag: str, name: str, command: Command, *, uid: bool = False) -> None:
         """Runs a command's generator."""
-        self._tag, self._name, self._uid, self._running = tag, name, uid, command
+        self._tag, self._name, self._uid, self._running, self._telling = tag, name, uid, command, False
         self._value, self._error = None, None
 
     def drop_append(self) -> None:
@@ -410,7 +412,10 @@ class ImapServer:
         try:
             item = command.throw(error) if error is not None else command.send(value)
         except StopIteration as stop:
-            self._finished(stop.value)
+            if self._telling:
+                self._running, self._telling = None, False
+            else:
+                self._finished(stop.value)
             return True
         except (No, BackendError) as refused:
             self._complete("NO", refused.code, refused.text)
@@ -445,23 +450,31 @@ class ImapServer:
 
     def _finished(self, text: str | None) -> None:
         if self.idle_tag:
-            self._running = None
-            self.write_all(self.updates(expunges=True))
+            self._tell(self.updates(expunges=True))
             return
         code, _, rest = (text or "").rpartition("] ")
         code = code.lstrip("[")
         self._complete("OK", code, rest or f"{self._name} done")
 
     def _complete(self, word: str, code: str, text: str) -> None:
-        self._running = None
-        if self.view is not None:
-            # RFC 9051 7.5.1: not while numbers of messages may be on their way.
-            expunges = self._uid or self.uidonly or self._name not in NUMBERS_ON_THEIR_WAY
-            self.write_all(self.updates(expunges=expunges))
-        elif self.notify is not None:
-            self.write_all(self.notify.tell())
         middle = f"[{code}] " if code else ""
-        self.write(f"{self._tag} {word} {middle}{clean(text)}\r\n".encode("utf-8", "replace"))
+        tagged = f"{self._tag} {word} {middle}{clean(text)}\r\n".encode("utf-8", "replace")
+        if self.ended:  # BYE was said: nothing else is told
+            self._running = None
+            self.write(tagged)
+        else:
+            self._tell(self._ending(tagged))
+
+    def _tell(self, pieces: Iterator[bytes]) -> None:
+        """Says these next, as fast as they are read: much may have happened."""
+        self._running, self._telling = cast(Command, pieces), True
+        self._value, self._error = None, None
+
+    def _ending(self, tagged: bytes) -> Iterator[bytes]:
+        # RFC 9051 7.5.1: no EXPUNGE while numbers of messages may be on their way.
+        expunges = self._uid or self.uidonly or self._name not in NUMBERS_ON_THEIR_WAY
+        yield from self.updates(expunges=expunges)
+        yield tagged
         if self._turns_on_compression:
             self._turns_on_compression = False
             self.compress()
@@ -469,7 +482,7 @@ class ImapServer:
             self.ended = self.logged_out = True
 
     def bad_command(self, error: CommandSyntaxError) -> None:
-        self._running = None
+        self._running, self._telling = None, False
         self._exchanging = False
         middle = f"[{error.code}] " if error.code else ""
         self.write(f"{self._tag or '*'} BAD {middle}{clean(str(error))}\r\n".encode("utf-8", "replace"))
@@ -481,10 +494,6 @@ class ImapServer:
         if data:
             self._out.append(data)
             self._size += len(data)
-
-    def write_all(self, pieces: Iterator[bytes]) -> None:
-        for piece in pieces:
-            self.write(piece)
 
     # -- reading
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FIRST_KEYWORD = 5  # the bits below are the system flags
 SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+# How many lines are made at a time.
+AT_ONCE = 1000
 # From so many changes on, all flags are compared.
 SEVERAL = 20
 # How long the set in one VANISHED may be, in numbers of ranges: clients have line limits too.
@@ -221,7 +223,9 @@ class View:
         if self.vanished:
             yield from vanished([self.uids[at] for at in indexes])
         else:
-            yield b"".join([b"* %d EXPUNGE\r\n" % (at + 1) for at in reversed(indexes)])
+            for end in range(len(indexes), 0, -AT_ONCE):
+                some = indexes[max(0, end - AT_ONCE) : end]
+                yield b"".join([b"* %d EXPUNGE\r\n" % (at + 1) for at in reversed(some)])
         self._remove(indexes)
 
     def _remove(self, indexes: list[int]) -> None:
@@ -270,8 +274,9 @@ class View:
                     self.told[at] = bits
                     changed.append(at)
         if changed:
-            lines = self.flag_lines(changed, uid=True)
-            yield self.new_keywords() + lines
+            for start in range(0, len(changed), AT_ONCE):
+                lines = self.flag_lines(changed[start : start + AT_ONCE], uid=True)
+                yield self.new_keywords() + lines
 
     def flag_lines(self, indexes: Sequence[int], *, uid: bool) -> bytes:
         """Untagged FETCH responses with the flags as told, and with MODSEQ where it is due."""

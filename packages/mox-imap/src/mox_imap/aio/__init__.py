@@ -3,7 +3,25 @@
 server.py   connections to sessions, TLS, deadlines, back-pressure, waking
 client.py   a client"""
 
-from mox_imap.aio.client import Client, ImapDisconnected, ImapError, connect
+from mox_imap.aio.client import Client, ImapDisconnected, ImapError, Listed, Selected, connect, expanded
 from mox_imap.aio.server import Server, run, serve
+from mox_imap.client import Fetched, Literal, Response, flag_list, numbers, string
 
-__all__ = ["Client", "ImapDisconnected", "ImapError", "Server", "connect", "run", "serve"]
+__all__ = [
+    "Client",
+    "Fetched",
+    "ImapDisconnected",
+    "ImapError",
+    "Listed",
+    "Literal",
+    "Response",
+    "Selected",
+    "Server",
+    "connect",
+    "expanded",
+    "flag_list",
+    "numbers",
+    "run",
+    "serve",
+    "string",
+]

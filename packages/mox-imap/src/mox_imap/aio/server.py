@@ -269,6 +269,8 @@ class _Session:
         if session is not None and session.listening and not self._over and not self._full:
             session.news()
             self._flush()
+            if session.busy and not self._over and not self._full:
+                self._schedule()
 
     def _flush(self) -> None:
         session, transport = self._session, self._transport
