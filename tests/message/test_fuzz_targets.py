@@ -103,7 +103,7 @@ def test_target(name: str) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_seeds(name: str) -> None:
     fuzz = target(name)
-    seeds = sorted((FUZZ / "seeds" / name).iterdir())
+    seeds = sorted((FUZZ / "corpus" / name).glob("seed-*"))
     assert len(seeds) > 5
     for path in seeds:
         data = path.read_bytes()
