@@ -357,3 +357,34 @@ def test_secrets_are_not_shown() -> None:
     assert "good" not in shown
     assert hashlib.sha256(b"").hexdigest() not in repr(verifier)
     assert "stored_key" not in repr(verifier)
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256", "CRAM-MD5"])
+def test_a_name_that_nobody_has_takes_the_same_steps(mechanism: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in digests, which is what takes time."""
+    import hmac
+
+    digest = hmac.digest
+
+    def steps(name: str) -> list[int]:
+        made: list[int] = []
+
+        def counting(key: Any, message: Any, how: Any) -> bytes:
+            made.append(len(message))
+            return digest(key, message, how)
+
+        client = mox_sasl.client(mechanism, Credentials(name, Secret("wrong")), NONCE)
+        server = mox_sasl.server(mechanism, ACCOUNTS, passwords=ACCOUNTS.password)
+        outcome = server.start(client.start())
+        assert isinstance(outcome, Challenge)
+        answer = client.step(outcome.data)
+        monkeypatch.setattr("hmac.digest", counting)
+        assert isinstance(server.step(answer), Failure)
+        assert isinstance(
+            mox_sasl.server(mechanism, ACCOUNTS, passwords=ACCOUNTS.password).start(client.start()), Challenge
+        )
+        monkeypatch.setattr("hmac.digest", digest)
+        return made
+
+    assert steps("ann") == steps("bob")
+    assert steps("ann")
