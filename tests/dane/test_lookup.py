@@ -9,7 +9,7 @@ import asyncio
 import pytest
 
 from mox_dane import Found, Status, lookup, lookup_sync, plan_lookup, reference_names
-from mox_dns import Answer, DomainSyntaxError, Question, Zone
+from mox_dns import Answer, DomainSyntaxError, Question, Zone, run_blocking
 from mox_dns import Status as Dns
 
 GOOD = "3 1 1 " + "ab" * 32
@@ -147,9 +147,18 @@ def test_other_ports() -> None:
     assert lookup_sync(HOST, zone, port=465).status is Status.DANE
 
 
-def test_a_name_too_long_for_records() -> None:
-    name = ".".join(["a" * 63] * 3 + ["b" * 55])
-    assert lookup_sync(name, Zone({f"{name} A": ["192.0.2.1"]}, authentic=True)).status is Status.NONE
+@pytest.mark.parametrize("length, asked", [(244, True), (245, False)])
+def test_a_name_too_long_for_records(length: int, asked: bool) -> None:
+    name = ".".join(["a" * 63] * 3 + ["b" * (length - 192)])
+    zone = Zone({f"{name} A": ["192.0.2.1"]}, authentic=True)
+    assert lookup_sync(name, zone).status is Status.NONE
+    assert (zone.asked[-1].type == "TLSA") is asked
+
+
+def test_the_plan_alone() -> None:
+    plan = plan_lookup(HOST)
+    zone = Zone(PLAIN, authentic=True)  # type: ignore[arg-type]
+    assert run_blocking(plan, zone).value.status is Status.DANE
 
 
 def test_no_domain() -> None:
@@ -175,3 +184,5 @@ def test_what_is_told() -> None:
     assert f"{HOST} A, AAAA -> insecure, alias of mx.b.example (RFC 7672 2.2.2)" in shown
     assert f"DNS {HOST} CNAME -> mx.b.example (secure)" in shown
     assert f"{GOOD}: counts" in shown
+    weak = lookup_sync(HOST, Zone({**PLAIN, f"_25._tcp.{HOST} TLSA": [GOOD, "1 1 1 00"]}, authentic=True))  # type: ignore[dict-item]
+    assert [one["counts"] for one in weak.to_dict()["records"]] == [True, False]

@@ -188,6 +188,20 @@ def test_a_text_that_is_no_domain() -> None:
         plan_check("a..b", None, now=NOW)
 
 
+def test_where_a_record_is_wrong() -> None:
+    assert play({TXT: ["v=STSv1; id=-"]})[0].reason == (
+        "the record of a.example is wrong at character 13: expected 1 to 32 letters and digits"
+    )
+
+
+def test_the_plan_alone_uses_what_is_cached() -> None:
+    plan = plan_check("a.example", replace(CACHED, id="2"), now=NOW)
+    (question,) = next(plan)  # type: ignore[misc]
+    with pytest.raises(StopIteration) as stop:
+        plan.send((Zone(ZONE).ask(question),))
+    assert stop.value.value.source is Source.CACHE
+
+
 def test_addresses_are_limited() -> None:
     plan = plan_check("a.example", None, now=NOW, limits=Limits(addresses=2))
     many = Zone({**ZONE, "mta-sts.a.example A": [f"192.0.2.{n}" for n in range(50)]})

@@ -24,6 +24,7 @@ from mox_mtasts import (
     Fetched,
     Limits,
     MemoryCache,
+    SharedFetcher,
     Source,
     Status,
     check,
@@ -202,6 +203,31 @@ def test_a_failure_is_not_repeated_at_once(root: Made, trust: ssl.SSLContext, tm
             result = check_sync("a.example", Zone(ZONE), cache=cache, now=NOW + second, fetcher=blocking)
             assert (result.status, result.failure) == (Status.ERROR, "sts-policy-fetch-error")
         assert len(host.requests) == 2
+
+
+def test_many_at_once_ask_the_host_once() -> None:
+    calls: list[str] = []
+
+    async def slow(wanted: Fetch, limits: Limits) -> Fetched:
+        calls.append(wanted.host)
+        await asyncio.sleep(0.05)
+        return Fetched(TEXT.encode())
+
+    async def many() -> None:
+        shared, cache = SharedFetcher(slow), MemoryCache()
+        checks = [
+            asyncio.ensure_future(check("a.example", Zone(ZONE), cache=cache, now=NOW, fetcher=shared))
+            for _ in range(20)
+        ]
+        await asyncio.sleep(0.01)
+        checks[0].cancel()
+        others = await asyncio.gather(*checks[1:])
+        assert {result.source for result in others} == {Source.FETCHED}
+        assert calls == [HOST]
+        await shared(WANTED, Limits())
+        assert calls == [HOST, HOST]
+
+    asyncio.run(many())
 
 
 def test_own_fetcher() -> None:

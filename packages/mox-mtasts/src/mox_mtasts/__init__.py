@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from mox_mtasts.cache import Cache, Entry, MemoryCache, due, forgotten
 from mox_mtasts.check import Fetch, Result, Source, Status, Step, plan_check
-from mox_mtasts.fetch import Fetcher, SyncFetcher, check, check_sync, fetch, fetch_sync, refresh, refresh_sync
+from mox_mtasts.fetch import (
+    Fetcher,
+    SharedFetcher,
+    SyncFetcher,
+    check,
+    check_sync,
+    fetch,
+    fetch_sync,
+    refresh,
+    refresh_sync,
+)
 from mox_mtasts.fetched import LIMITS, Failure, Fetched, Limits
 from mox_mtasts.judge import Action, Finding, Ruling, agreement, judge_host
 from mox_mtasts.policy import (
@@ -57,6 +67,7 @@ __all__ = [
     "RecordSyntaxError",
     "Result",
     "Ruling",
+    "SharedFetcher",
     "Source",
     "Status",
     "Step",

@@ -14,6 +14,7 @@ from mox_mtasts.check import Fetch, Plan, Result, plan_check
 from mox_mtasts.fetched import LIMITS, Failure, Fetched, Limits
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
     import ssl
 
@@ -88,6 +89,27 @@ async def _from_address(
         writer.transport.abort()
     assert exchange.result is not None
     return replace(exchange.result, address=str(address))
+
+
+class SharedFetcher:
+    """A Fetcher for many messages at once: while a host is asked, others who want the same wait for its answer.
+
+    Give it `functools.partial(fetch, context=default_context())`, so that the roots are loaded once."""
+
+    def __init__(self, fetcher: Fetcher = fetch) -> None:
+        self._fetcher = fetcher
+        self._running: dict[str, asyncio.Future[Fetched]] = {}
+
+    async def __call__(self, wanted: Fetch, limits: Limits, /) -> Fetched:
+        """Fetcher"""
+        import asyncio
+
+        running = self._running.get(wanted.host)
+        if running is None:
+            running = self._running[wanted.host] = asyncio.ensure_future(self._fetcher(wanted, limits))
+            running.add_done_callback(lambda _: self._running.pop(wanted.host, None))
+        # Whoever gives up waiting does not take the answer from the others.
+        return await asyncio.shield(running)
 
 
 def fetch_sync(
