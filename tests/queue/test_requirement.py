@@ -162,6 +162,12 @@ def test_what_is_counted(dane: str, sts: str) -> None:
     assert found.policy.domain == {"tlsa": "base.example"}.get(found.policy.type, DOMAIN) or dane == "temperror"
 
 
+def test_what_is_counted_under_requiretls() -> None:
+    for sts, failure in (("test-", "validation-failure"), ("error", "sts-policy-fetch-error"), ("none", "")):
+        found = asked("require", True, "none", sts)
+        assert (found.failure, found.policy.type) == (failure, "sts" if failure else "no-policy-found")
+
+
 def test_policies_are_told_in_full() -> None:
     assert asked("default", True, "dane", "-").policy.strings == (str(GOOD), str(USELESS))
     sts = asked("default", True, "-", "enf+").policy
