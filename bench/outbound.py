@@ -27,7 +27,7 @@ import mox_store  # noqa: E402
 from kit.postfix import postfix  # noqa: E402
 from kit.processes import Running, answers, free_port, program  # noqa: E402
 from mox_message import Content  # noqa: E402
-from mox_queue import Desk, Filter, Limits, NewMessage, Notices, Queue, Recipient, Rows, schema  # noqa: E402
+from mox_queue import UPGRADES, Desk, Filter, Limits, NewMessage, Notices, Queue, Recipient, Rows, schema  # noqa: E402
 from mox_queue.direct import Direct  # noqa: E402
 
 BODY = (
@@ -50,7 +50,7 @@ def sink(stack: ExitStack, folder: Path) -> tuple[Running, int]:
 async def ours(folder: Path, port: int, messages: int, connections: int) -> tuple[float, float, int]:
     """(seconds, CPU seconds, growth of memory in KB) of our queue."""
     resolver = mox_dns.Zone({"sink.test MX": ["10 mx.sink.test."], "mx.sink.test A": ["127.0.0.1"]})
-    database = mox_store.Database(folder / "queue.db", schema(), loop=asyncio.get_running_loop())
+    database = mox_store.Database(folder / "queue.db", schema(), UPGRADES, loop=asyncio.get_running_loop())
     rows = Rows(database, folder / "messages")
     courier = Direct(
         hostname="mx.here.test",

@@ -181,7 +181,8 @@ class App:
     def _account_backend(self, name: str) -> AccountBackend:
         return AccountBackend(self.store.open(name), self._spool, time.time, self.random.getrandbits)
 
-    def _record(self, decision: Decision) -> None:
+    def record(self, decision: Decision) -> None:
+        """Keeps the record of a refusal."""
         self._refusals.write(decision)
 
     def _services(self) -> Services:
@@ -194,7 +195,7 @@ class App:
             connections=self._limiter,
             clock=time.time,
             random=self.random,
-            record=self._record,
+            record=self.record,
             magic=self.options.magic,
             accept_all=self.options.magic,
         )

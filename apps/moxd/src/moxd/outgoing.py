@@ -109,8 +109,8 @@ class Outgoing:
         data = config.data / "queue"
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.database = mox_store.Database(
-            data / "queue.db", mox_queue.schema(), loop=asyncio.get_running_loop(), syncer=app.store.syncer,
-            durability=config.static.durability,
+            data / "queue.db", mox_queue.schema(), mox_queue.UPGRADES, loop=asyncio.get_running_loop(),
+            syncer=app.store.syncer, durability=config.static.durability,
         )  # fmt: skip
         rows = mox_queue.Rows(self.database, data / "messages")
         outgoing = config.static.outgoing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import mox_dns
@@ -48,6 +49,8 @@ class Transaction:
 
     mail_from: MailFrom
     recipients: list[RcptTo] = field(default_factory=list)
+    spent: mox_queue.Spent | None = None
+    first_time: set[str] = field(default_factory=set)
     spool: Spool | None = None
     full: OSError | None = None
 
@@ -151,8 +154,49 @@ class Submission:
         if address is not None and self._nobody_here(address):
             # No need to find that out from a bounce.
             return Refusal(550, "no such address here", "5.1.1", f"{address} is nobody's")
+        too_much = self._over(self._tx, str(event.path))
+        if too_much is not None:
+            return self._too_much(self._tx, too_much, event)
         self._tx.recipients.append(event)
         return None
+
+    # -- how much
+
+    @property
+    def _allowance(self) -> mox_queue.Allowance:
+        account = self._app.config.domains.accounts.get(self._account)
+        if account is None:
+            return mox_queue.Allowance()
+        return mox_queue.Allowance(account.recipients_per_day, account.first_time_recipients_per_day)
+
+    def _over(self, tx: Transaction, address: str) -> mox_queue.Over | None:
+        """Would one more be too much?  What others of the account send meanwhile is counted when it is queued."""
+        allowance, queue = self._allowance, self._app.outgoing.queue
+        if tx.spent is None:
+            tx.spent = queue.rows.spent(self._account, self._app.outgoing.clock() - allowance.seconds)
+        tx.first_time |= queue.rows.strangers(self._account, [address])
+        return mox_queue.over(allowance, tx.spent, len(tx.recipients) + 1, len(tx.first_time))
+
+    def _too_much(self, tx: Transaction, over: mox_queue.Over, event: RcptTo | None = None) -> Refusal:
+        """Refuses, and keeps the record of it."""
+        app, now = self._app, self._app.outgoing.clock()
+        number = new_id(now, app.random.getrandbits(RANDOM_BITS))
+        again = "" if over.again is None else datetime.fromtimestamp(over.again, UTC).strftime(", from %H:%M UTC on")
+        text = f"{over}{again}"
+        # RFC 5321 4.2.1: waiting helps only where the message alone would not be too much.
+        code, enhanced = (550, "5.7.1") if over.again is None else (452, "4.7.1")
+        reply = Refusal(code, f"{text} ({id_text(number)})", enhanced, "limit of the account")
+        named = [*tx.recipients, event] if event is not None else tx.recipients
+        inputs = {
+            "ip": str(self._connection.peer), "account": self._account, "mail from": str(tx.mail_from.path),
+            "recipients": [str(one.path) for one in named],
+        }  # fmt: skip
+        numbers = {"allowed": over.most, "sent": over.spent, "wanted": over.wanted, "hours": over.hours}
+        setting = "first_time_recipients_per_day" if "first" in over.what else "recipients_per_day"
+        step = Step("limit", "refuse", f"{setting} of account {self._account} in domains.toml", "", numbers)
+        app.record(Decision(number, now, "refuse", f"{reply.code} {text}", inputs, [step]))
+        log.warning("account sends too much", extra={"id": id_text(number), "account": self._account, "why": str(over)})
+        return reply
 
     def _nobody_here(self, address: mox_message.Address) -> bool:
         directory, domain = self._app.directory, address.domain
@@ -218,9 +262,11 @@ class Submission:
         }  # fmt: skip
         decision = Decision(number, now, "submit", "queued", inputs, steps)
         wish = tls_wish(tx.mail_from, fields)
-        await app.outgoing.queue.add(
-            self._queued(tx, number, now, signature + received + added, content, wish, decision)
-        )  # fmt: skip
+        queued = self._queued(tx, number, now, signature + received + added, content, wish, decision)
+        try:
+            await app.outgoing.queue.add(queued, allowance=self._allowance)
+        except mox_queue.OverLimit as limit:
+            return self._too_much(tx, limit.over)
         log.info("submitted", extra={"id": id_text(number), "account": self._account, "recipients": len(tx.recipients)})
         return Reply(250, f"queued as {id_text(number)}", "2.0.0")
 

@@ -1,6 +1,7 @@
 """How does mail leave, whatever happens?  A durable queue with a schedule, couriers and notices.
 
     message.py      what is queued, what is due
+    allowance.py    how much an account may send
     rows/           the queue on disk, and what administrators do with it
     queue.py        add, run
     schedule.py     when to try again, when to warn, when to give up
@@ -18,6 +19,7 @@
 
 Not here: accounts, signatures, what the application does with a notice."""
 
+from mox_queue.allowance import Allowance, Over, OverLimit, Spent, over
 from mox_queue.courier import Batch, Courier, Refusing
 from mox_queue.events import Event, Kind, Listener
 from mox_queue.fromid import fromid_of, with_fromid
@@ -27,7 +29,7 @@ from mox_queue.outcome import Attempt, Result, Settled, classified, settle
 from mox_queue.queue import Limits, Queue
 from mox_queue.requirement import PATIENCE, DaneCheck, Requirement, Skip, require
 from mox_queue.route import DIRECT, Route, choose
-from mox_queue.rows import Desk, Filter, Rows, open_rows, schema
+from mox_queue.rows import UPGRADES, Desk, Filter, Rows, open_rows, schema
 from mox_queue.schedule import Schedule
 from mox_queue.socks import Proxy
 from mox_queue.suppress import base_of
@@ -35,6 +37,8 @@ from mox_queue.suppress import base_of
 __all__ = [
     "DIRECT",
     "PATIENCE",
+    "UPGRADES",
+    "Allowance",
     "Attempt",
     "Batch",
     "Courier",
@@ -50,6 +54,8 @@ __all__ = [
     "Listener",
     "NewMessage",
     "Notices",
+    "Over",
+    "OverLimit",
     "Proxy",
     "Queue",
     "Recipient",
@@ -61,6 +67,7 @@ __all__ = [
     "Schedule",
     "Settled",
     "Skip",
+    "Spent",
     "Suppression",
     "TlsWish",
     "base_of",
@@ -68,6 +75,7 @@ __all__ = [
     "classified",
     "fromid_of",
     "open_rows",
+    "over",
     "require",
     "schema",
     "settle",

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import groupby
 
 from mox_message import Content
+from mox_queue.allowance import Allowance, OverLimit
 from mox_queue.courier import Batch, Courier
 from mox_queue.events import Event, Kind, Listener
 from mox_queue.message import Due, NewMessage, Recipient
@@ -107,17 +108,28 @@ class Queue:
 
     # -- adding
 
-    async def add(self, message: NewMessage) -> None:
-        """Queues a message; returns when it is on disk.  Raises what the database raises, OSError for large ones."""
-        if message.content.size > SMALL:
-            await asyncio.to_thread(self.rows.place, message.id, message.content)
+    async def add(self, *messages: NewMessage, allowance: Allowance | None = None) -> None:
+        """Queues messages of one account with one content, all or none; returns when they are on disk.
+
+        Raises OverLimit when they are more than the allowance, what the database raises, OSError for large ones."""
+        large = [message for message in messages if message.content.size > SMALL]
         try:
-            await self.rows.add(message)
+            if large:
+                await asyncio.to_thread(self._place, large)
+            if (too_much := await self.rows.add(*messages, allowance=allowance)) is not None:
+                raise OverLimit(too_much)
         except Exception:
-            if message.content.size > SMALL:
+            for message in large:
                 self.rows.drop_file(message.id)
             raise
-        self._added([message])
+        self._added(messages)
+
+    def _place(self, messages: Sequence[NewMessage]) -> None:
+        first, *others = messages
+        self.rows.place(first.id, first.content)
+        for other in others:
+            assert other.content is first.content, "messages that are added together have one content"
+            self.rows.place_again(other.id, first.id)
 
     def _added(self, messages: Sequence[NewMessage]) -> None:
         for message in messages:

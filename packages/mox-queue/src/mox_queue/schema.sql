@@ -17,6 +17,10 @@ CREATE TABLE message (
     record      BLOB NOT NULL                -- the application's decision record
 );
 
+-- What an account has sent lately; which message a bounce is about.
+CREATE INDEX message_account ON message (account, arrived);
+CREATE INDEX message_fromid ON message (account, fromid) WHERE fromid <> '';
+
 CREATE TABLE recipient (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     message     INTEGER NOT NULL,
@@ -58,6 +62,15 @@ CREATE TABLE hold_rule (
     sender_domain    TEXT NOT NULL,
     recipient_domain TEXT NOT NULL
 );
+
+-- Whom an account has written to, and since when.
+CREATE TABLE written_to (
+    account     TEXT NOT NULL,
+    address     TEXT NOT NULL,               -- in lower case
+    first       REAL NOT NULL,
+    PRIMARY KEY (account, address)
+) WITHOUT ROWID;
+CREATE INDEX written_to_first ON written_to (account, first);
 
 -- Addresses that an account no longer writes to.
 CREATE TABLE suppression (

@@ -128,7 +128,7 @@ def open_rows(data: Path) -> mox_queue.Rows | None:
     path = data / "queue" / "queue.db"
     if not path.exists():
         return None
-    return mox_queue.Rows(mox_store.Database(path, mox_queue.schema()), data / "queue" / "messages")
+    return mox_queue.Rows(mox_store.Database(path, mox_queue.schema(), mox_queue.UPGRADES), data / "queue" / "messages")
 
 
 @contextmanager

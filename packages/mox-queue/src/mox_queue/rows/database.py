@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 from asyncio import Future, get_running_loop
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -16,12 +16,30 @@ Connection = sqlite3.Connection
 
 # Read at import: later the process may be a user who cannot read our folder.
 _SCHEMA = files("mox_queue").joinpath("schema.sql").read_text("utf-8")
-VERSION = 1
+VERSION = 2
 
 
 def schema() -> str:
     """The tables of the queue."""
     return _SCHEMA
+
+
+def _to_2(db: Connection) -> None:
+    """Allowances, and bounces that are matched."""
+    for statement in (
+        "CREATE INDEX message_account ON message (account, arrived)",
+        "CREATE INDEX message_fromid ON message (account, fromid) WHERE fromid <> ''",
+        "CREATE TABLE written_to (account TEXT NOT NULL, address TEXT NOT NULL, first REAL NOT NULL, "
+        "PRIMARY KEY (account, address)) WITHOUT ROWID",
+        "CREATE INDEX written_to_first ON written_to (account, first)",
+        "INSERT INTO written_to SELECT m.account,lower(r.address),min(m.arrived) FROM recipient r JOIN message m "
+        "ON m.id=r.message WHERE m.account<>'' GROUP BY 1,2",
+    ):
+        db.execute(statement)
+
+
+# From version n to n + 1, as mox_store.Database takes them.
+UPGRADES: Mapping[int, Callable[[Connection], None]] = {1: _to_2}
 
 
 class Database(Protocol):
@@ -52,11 +70,16 @@ class PlainDatabase:
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             self.connection.executescript(f"BEGIN;{schema()}PRAGMA user_version={VERSION};COMMIT;")
-        elif version != VERSION:
+        elif version > VERSION:
             self.connection.close()
             raise sqlite3.DatabaseError(
                 f"{path} has format {version}, this program knows {VERSION}: update the program"
             )
+        while 0 < version < VERSION:
+            with self.write() as db:
+                UPGRADES[version](db)
+                version += 1
+                db.execute(f"PRAGMA user_version={version}")
 
     def commit(self, operation: Callable[[Connection], T]) -> Future[T]:
         """Database"""

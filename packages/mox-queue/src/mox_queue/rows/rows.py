@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mox_message import Content
+from mox_queue.allowance import Allowance, Over, Spent, over
 from mox_queue.message import Due, NewMessage, TlsWish
 from mox_queue.outcome import Attempt, Settled
 from mox_queue.rows.database import Connection, Database, PlainDatabase
@@ -51,19 +52,43 @@ class Rows:
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
-            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._folder)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
 
-    def add(self, message: NewMessage) -> Future[bool]:
-        """Queues a message; done when it is on disk, True unless a hold rule keeps all of it."""
-        small = message.content.read() if message.content.size <= SMALL else None
-        return self.database.commit(lambda db: insert(db, message, small))
+    def place_again(self, message: int, placed: int) -> None:
+        """The same large content for another message, without a copy.  Raises OSError."""
+        os.link(self._path(placed), self._path(message))
+        sync_folder(self._folder)
+
+    def add(self, *messages: NewMessage, allowance: Allowance | None = None) -> Future[Over | None]:
+        """Queues messages of one account, all or none; done when they are on disk, or with what is too much."""
+        small = [one.content.read() if one.content.size <= SMALL else None for one in messages]
+
+        def run(db: Connection) -> Over | None:
+            first = messages[0]
+            if allowance is not None:
+                to = [one.address for message in messages for one in message.recipients]
+                too_much = over(
+                    allowance, spent(db, first.account, first.arrived - allowance.seconds), len(to),
+                    len(strangers(db, first.account, to)),
+                )  # fmt: skip
+                if too_much is not None:
+                    return too_much
+            for message, data in zip(messages, small, strict=True):
+                insert(db, message, data)
+            return None
+
+        return self.database.commit(run)
+
+    def spent(self, account: str, after: float) -> Spent:
+        """What an account has sent since then."""
+        return spent(self.database.connection, account, after)
+
+    def strangers(self, account: str, addresses: Collection[str]) -> frozenset[str]:
+        """Those of the addresses that the account has never written to, in lower case."""
+        return strangers(self.database.connection, account, addresses)
 
     def drop_file(self, message: int) -> None:
         """Removes the file of a message that was forgotten, or never queued."""
@@ -233,6 +258,38 @@ class Rows:
         ]  # fmt: skip
 
 
+def sync_folder(path: Path) -> None:
+    """The names in a folder are on disk.  Raises OSError."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def spent(db: Connection, account: str, after: float) -> Spent:
+    """What an account has sent since then."""
+    recipients, oldest = db.execute(
+        "SELECT count(*),min(m.arrived) FROM message m JOIN recipient r ON r.message=m.id "
+        "WHERE m.account=? AND m.arrived>?",
+        (account, after),
+    ).fetchone()
+    (first_time,) = db.execute(
+        "SELECT count(*) FROM written_to WHERE account=? AND first>?", (account, after)
+    ).fetchone()
+    return Spent(recipients, first_time, oldest)
+
+
+def strangers(db: Connection, account: str, addresses: Collection[str]) -> frozenset[str]:
+    """Those of the addresses that the account has never written to, in lower case."""
+    asked = {address.lower() for address in addresses}
+    known = db.execute(
+        "SELECT address FROM written_to WHERE account=? AND address IN (SELECT value FROM json_each(?))",
+        (account, json.dumps(sorted(asked))),
+    )
+    return frozenset(asked - {address for (address,) in known})
+
+
 def _due(*row: Any) -> Due:
     *start, warned, sender, account, arrived, smtputf8, eightbit, tls, ret, envid, fromid = row
     recipient, message, address, domain, base, notify, orcpt, transport, asked, attempts = start
@@ -289,6 +346,11 @@ def insert(db: Connection, message: NewMessage, small: bytes | None) -> bool:
                 "" if rule is None else f"held by rule {rule}",
             ),
         )  # fmt: skip
+        if message.account:
+            db.execute(
+                "INSERT INTO written_to VALUES(?,?,?) ON CONFLICT DO NOTHING",
+                (message.account, one.address.lower(), message.arrived),
+            )
     return free
 
 
