@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mox_imap.commands.matching import body_matches, header_matches, named_fields, text_matches
-from mox_message import Content, Fields, decode
+from mox_imap.structure import bodystructure
+from mox_message import Content, Fields, decode, parse
 
 NAMES = st.sampled_from([b"Subject", b"subject", b"From", b"X-Long", b"Subject ", b"SubjectX", b"To"])
 VALUES = st.sampled_from(
@@ -62,12 +63,27 @@ def test_bodies() -> None:
     assert body_matches(message(b"aGVsbG8=", b"base64"), "hello")
     assert not body_matches(message(b"aGVsbG8=", b"base64"), "agvsbg8")
     assert body_matches(message(b"h=65llo", b"quoted-printable"), "hello")
-    assert (
-        body_matches(message("Straße".encode()), "strasse") is False
-    )  # octets say no; "straße" folds to itself in octets
-    assert body_matches(message("Straße".encode()), "straße".casefold()) is False or True
+    for text in ("Straße", "ﬁne", "\u212aelvin"):
+        assert body_matches(message(text.encode()), text.casefold())
+    assert body_matches(message("Straße".encode("latin-1"), b"8bit", b"latin-1"), "strasse")
+    assert not body_matches(message("Straße".encode()), "strase")
     assert body_matches(message("ÉCLAIR".encode("latin-1"), b"8bit", b"latin-1"), "éclair")
     assert not body_matches(Content.of(b"Content-Type: image/png\r\n\r\nhello"), "hello")
+
+
+BODIES = st.sampled_from(
+    [(b"Hello World", b"7bit"), ("Straße é".encode(), b"8bit"), (b"SGVsbG8=", b"base64"), (b"=48ello", b"quoted-printable"),
+     (b"zebra base64", b"7bit"), (b"", b"7bit")]
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(BODIES, st.sampled_from(["hello", "z", "world", "base64", "strasse", "é", "q", "", "grüsse", "charset"]))
+def test_knowing_the_structure_changes_nothing(body: tuple[bytes, bytes], needle: str) -> None:
+    content = message(*body)
+    known = bodystructure(parse(content))
+    assert body_matches(content, needle) == body_matches(content, needle, known)
+    assert text_matches(content, needle) == text_matches(content, needle, known)
 
 
 def test_html_parts_are_searched_as_they_are() -> None:

@@ -280,13 +280,15 @@ class View:
 
     def flag_lines(self, indexes: Sequence[int], *, uid: bool) -> bytes:
         """Untagged FETCH responses with the flags as told, and with MODSEQ where it is due."""
-        names = [self.names(self.told[at]) for at in indexes]
+        bits = _pick(self.told, indexes)
+        known = {one: self.names(one) for one in set(bits)}
+        names = [known[one] for one in bits]
         word, numbers = self.labels(indexes)
         columns: list[Sequence[Any]] = [numbers]
         items = b""
         if (uid or self.modseqs) and not self.uidonly:
             items = b"UID %d "
-            columns.append([self.uids[at] for at in indexes])
+            columns.append(_pick(self.uids, indexes))
         items += b"FLAGS (%s)"
         columns.append(names)
         if self.modseqs and self.indexed is not None:

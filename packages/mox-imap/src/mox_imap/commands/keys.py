@@ -29,7 +29,7 @@ from mox_imap.scanner import MAX_ITEMS, MAX_NESTING, CommandSyntaxError, Scanner
 from mox_imap.server import ImapServer, No
 from mox_imap.structure import NOT_KEPT
 from mox_imap.view import View
-from mox_message import Fields, date
+from mox_message import Content, Fields, date
 
 DAY = 86400.0
 MAX_HEADER = 1024 * 1024
@@ -248,11 +248,15 @@ class Compiler:
 
     def body(self) -> Filter:
         needle = self.needle()
-        return by_content(TEXTS, lambda content: body_matches(content, needle))
+        return _in_texts(lambda content, row: body_matches(content, needle, row.bodystructure))
 
     def text(self) -> Filter:
         needle = self.needle()
-        return by_content(TEXTS, lambda content: text_matches(content, needle))
+        return _in_texts(lambda content, row: text_matches(content, needle, row.bodystructure))
+
+
+def _in_texts(test: Callable[[Content, Row], bool]) -> Filter:
+    return Filter(TEXTS, lambda some, indexes: [at for at, row in some.rows(indexes) if test(some.content(at), row)])
 
 
 def _received(row: Row) -> float:

@@ -63,7 +63,9 @@ class Box:
         at = bisect_left(self.uids, uid)
         return at if at < len(self.uids) and self.uids[at] == uid else -1
 
-    def indexes(self, uids: Iterable[int]) -> list[int]:
+    def indexes(self, uids: Sequence[int]) -> Sequence[int]:
+        if len(uids) == len(self.uids) and array("q", uids) == self.uids:
+            return range(len(self.uids))
         return [at for uid in uids if (at := self.index(uid)) >= 0]
 
     def bits(self, names: Iterable[str], *, learn: bool = False) -> int:
