@@ -89,10 +89,23 @@ check_rcpt:
 accept_all:
   accept
 begin routers
+onward:
+  driver = manualroute
+  domains = ours.test
+  transport = onward
+  route_list = * 127.0.0.1
+  self = send
 every:
   driver = accept
   transport = keep
 begin transports
+onward:
+  driver = smtp
+  port = {onward}
+  hosts_try_chunking = *
+  hosts_require_tls = *
+  tls_verify_hosts =
+  tls_try_verify_hosts =
 keep:
   driver = appendfile
   directory = {folder}/mail
@@ -103,8 +116,9 @@ keep:
 
 
 @contextmanager
-def exim(folder: Path) -> Iterator[Peer]:
-    """Exim, with STARTTLS, CHUNKING, DSN, SMTPUTF8; refuses recipients called "no"."""
+def exim(folder: Path, onward: int = 25) -> Iterator[Peer]:
+    """Exim, with STARTTLS, CHUNKING, DSN, SMTPUTF8; refuses recipients called "no".  Mail for ours.test goes to the port
+    `onward`, over TLS, by BDAT where that is offered."""
     program = unpacked("exim4-daemon-light", "usr/sbin/exim4")
     if os.geteuid() != 0:
         pytest.skip("Exim can only be started by root")
@@ -118,7 +132,9 @@ def exim(folder: Path) -> Iterator[Peer]:
     certificate, key = make("mx.exim.test", names=["mx.exim.test"]).write(folder)
     shutil.chown(key, "nobody", "nogroup")
     config = folder / "exim.conf"
-    config.write_text(_EXIM.format(program=program, folder=folder, port=port, certificate=certificate, key=key))
+    config.write_text(
+        _EXIM.format(program=program, onward=onward, folder=folder, port=port, certificate=certificate, key=key)
+    )
     # Debian's Exim looks for its user by name before it reads anything.
     users = Path("/etc/passwd").read_text()
     if "Debian-exim:" not in users:

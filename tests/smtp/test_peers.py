@@ -226,6 +226,26 @@ def test_postfix_relays_to_us(folder: Path, lmtp: bool) -> None:
             assert "SMTPUTF8" in facts["parameters"]
 
 
+def test_exim_relays_to_us(folder: Path) -> None:
+    """By BDAT, which few senders speak."""
+    from kit.smtp_peers import exim
+
+    (folder / "exim").mkdir()
+    with ours(folder / "ours") as sink, exim(folder / "exim", sink.port) as peer:
+        with smtplib.SMTP("127.0.0.1", peer.port, timeout=20) as client:
+            client.ehlo()
+            client.sendmail("a@sender.test", ["b@ours.test"], MESSAGE, ["RET=HDRS"], ["NOTIFY=FAILURE"])
+            client.sendmail("a@sender.test", ["b@ours.test"], BIG)
+            client.sendmail("jürgen@sender.test", ["b@ours.test"], INTERNATIONAL, ["SMTPUTF8", "BODY=8BITMIME"])
+        found = sink.wait(3)
+        for message in (MESSAGE, BIG, INTERNATIONAL):
+            assert any(as_sent(one, message) for one, _ in found)
+        assert all(facts["tls"].startswith("TLS") for _, facts in found)
+        assert any("RET=HDRS" in facts["parameters"] for _, facts in found)
+        assert any("NOTIFY=FAILURE" in facts["to"][0]["parameters"] for _, facts in found)
+        assert all(facts["bdat"] for _, facts in found)
+
+
 # -- our client, their servers
 
 

@@ -261,6 +261,7 @@ class _Taker:
             "number": self._number, "peer": str(self._connection.peer), "hello": self._connection.session.hello,
             "tls": self._connection.tls, "authenticated": self._connection.session.authenticated,
             "from": f"{self._mail.path}", "parameters": str(self._mail.parameters).strip(), "size": size,
+            "bdat": self._connection.session.chunk_left is not None,
             "to": [{"path": str(one.path), "parameters": str(one.parameters).strip()} for one in self._recipients],
         }  # fmt: skip
         if self._file is not None and self._sink.options.folder is not None:
