@@ -136,6 +136,8 @@ def test_requirement(wish: str, authentic: bool, dane: str, sts: str) -> None:
         assert found.name == ("base.example" if want in ("dane", "enc") else HOST)
     assert found.reason
     assert all({"what", "outcome", "because", "rule"} == set(step) for step in told)
+    if wish == "default" and sts != "-" and dane not in ("dane", "temperror", "nohost"):
+        assert any(step["what"] == f"MTA-STS for {HOST}" for step in told)
     # Who may send it in the clear?  Nobody where a policy or the sender says otherwise.
     clear = isinstance(found, Requirement) and CLEAR in found.trusts
     assert not clear or wish == "optional" or (dane in ("-", "none", "insecure") and not sts.startswith("enf"))
