@@ -22,6 +22,7 @@ SEGMENT_SIZE = 256 * 1024 * 1024
 GROW = 4 * 1024 * 1024
 RECORD = struct.Struct("<4sQI")
 MAGIC = b"moxB"
+_NONE = (-1, -1)
 
 
 class Segments:
@@ -31,8 +32,8 @@ class Segments:
         self._folder = folder
         self._disk = disk
         self._lock = threading.Lock()
-        self._number = -1
-        self._descriptor = -1
+        # (number, descriptor) of the segment that we write: one value, because readers in other threads look at it.
+        self._current = _NONE
         self._end = 0
         self._allocated = 0
         self._open: dict[int, int] = {}
@@ -58,14 +59,16 @@ class Segments:
             os.close(descriptor)
             raise
         self._leave()
-        self._number, self._descriptor, self._end, self._allocated = number, descriptor, 0, 0
+        self._end = self._allocated = 0
+        self._current = number, descriptor
 
     def _leave(self) -> None:
         """No more goes into the present segment; it stays open for reading."""
-        if self._descriptor >= 0:
-            os.ftruncate(self._descriptor, self._end)
-            self._open[self._number] = self._descriptor
-        self._number = self._descriptor = -1
+        number, descriptor = self._current
+        if descriptor >= 0:
+            os.ftruncate(descriptor, self._end)
+            self._open[number] = descriptor
+        self._current = _NONE
 
     def stage(self, content: Content) -> Staged:
         """Writes and syncs `content`; blocks.  Raises StoreError."""
@@ -76,35 +79,37 @@ class Segments:
                 raise told(error, "cannot write a segment") from error
 
     def _stage(self, content: Content) -> Staged:
-        if self._descriptor < 0 or self._end + content.size > SEGMENT_SIZE:
+        if self._current is _NONE or self._end + content.size > SEGMENT_SIZE:
             self._begin()
+        number, descriptor = self._current
         start = self._end
         at = start + RECORD.size
         need = at + content.size
         if need > self._allocated:
-            self._disk.allocate(self._descriptor, 0, need + GROW)
+            self._disk.allocate(descriptor, 0, need + GROW)
             self._allocated = need + GROW
         checksum = 0
         for chunk in content.chunks():
             checksum = zlib.crc32(chunk, checksum)
-            self._disk.write(self._descriptor, chunk, at)
+            self._disk.write(descriptor, chunk, at)
             at += len(chunk)
-        self._disk.write(self._descriptor, RECORD.pack(MAGIC, content.size, checksum), start)
+        self._disk.write(descriptor, RECORD.pack(MAGIC, content.size, checksum), start)
         try:
-            self._disk.sync(self._descriptor)
+            self._disk.sync(descriptor)
         except OSError:
             self._leave()  # what the kernel could not write it may have dropped: nothing more goes into this file
             raise
         self._end = at
-        return Staged(self._number, start + RECORD.size, content.size)
+        return Staged(number, start + RECORD.size, content.size)
 
     def content(self, segment: int, at: int, length: int) -> Content:
         """The bytes of a record.  Raises StoreError when the segment is gone."""
         return Content.file(self._reader(segment), at, length)
 
     def _reader(self, segment: int) -> int:
-        if segment == self._number:
-            return self._descriptor
+        number, current = self._current
+        if segment == number:
+            return current
         descriptor = self._open.get(segment)
         if descriptor is None:
             try:
@@ -135,7 +140,7 @@ class Segments:
     def sweep(self, used: set[int]) -> None:
         """Removes segments that no message refers to; only while no other process has the account open."""
         for number in self.numbers():
-            if number not in used and number != self._number:
+            if number not in used and number != self._current[0]:
                 self.path(number).unlink(missing_ok=True)
 
     def punch(self, segment: int, at: int, length: int) -> None:

@@ -64,6 +64,8 @@ class Disk:
 
     def connect(self, path: Path) -> sqlite3.Connection:
         """A connection of SQLite's; it opens the database file itself, and nobody else may (POSIX locks)."""
+        with suppress(FileExistsError):  # a new file is ours alone: SQLite would let others read it
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0, cached_statements=256)
 
     def sync(self, descriptor: int) -> None:
