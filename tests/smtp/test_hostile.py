@@ -265,11 +265,9 @@ def test_more_connections_than_there_is_room_for(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_idle_and_slow_clients_do_not_slow_an_honest_one(
-    world: World, record_property: Callable[[str, object], None]
-) -> None:
+def test_idle_and_slow_clients_do_not_slow_an_honest_one(world: World) -> None:
     """1,000 idle and 200 who send a letter now and then: an honest client is served among them, and what it costs is
-    noted.  On a quiet machine that is less than twice what it costs without them."""
+    told (pytest -rP).  On a quiet machine that is less than twice what it costs without them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 4096:
         pytest.skip(f"needs 4096 open files, this system allows {hard}")
@@ -302,5 +300,5 @@ def test_idle_and_slow_clients_do_not_slow_an_honest_one(
         for client in crowd:
             client.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    record_property("with the crowd / without", round(crowded / alone, 2))
+    print(f"with the crowd {crowded / alone:.2f} times what it costs without")
     assert len(world.taken) == 1000
