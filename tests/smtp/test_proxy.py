@@ -177,8 +177,14 @@ def test_nobody_else_is_believed() -> None:
     assert seen[0].peer == ip_address("127.0.0.1")
 
 
-def test_tls_follows_the_header(tls_pair: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    said, seen = asyncio.run(talk(TRUSTED, V4.to_bytes(2), tls_pair))
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_tls_follows_the_header(tls_pair: tuple[ssl.SSLContext, ssl.SSLContext], loop: str, version: int) -> None:
+    factory = None
+    if loop == "uvloop":
+        factory = pytest.importorskip("uvloop", reason="uvloop is not installed").new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        said, seen = runner.run(talk(TRUSTED, V4.to_bytes(version), tls_pair))
     assert b"221 2.0.0" in said
     assert seen[0].peer == V4.source
     assert seen[0].tls.startswith("TLS")

@@ -241,13 +241,23 @@ def test_starttls_begins_anew() -> None:
     assert stage.reply().startswith("503")
 
 
-@pytest.mark.parametrize("injected", [b"STARTTLS\r\nMAIL FROM:<injected@b.example>\r\n", b"STARTTLS\r\nx"])
+INJECTED = [
+    b"STARTTLS\r\nMAIL FROM:<injected@b.example>\r\n",
+    b"STARTTLS\r\nx",
+    b"STARTTLS\nMAIL FROM:<injected@b.example>\r\n",
+    b"starttls\rMAIL FROM:<injected@b.example>\r\n",
+    b"STARTTLS\0\r\nMAIL FROM:<injected@b.example>\r\n",
+]
+
+
+@pytest.mark.parametrize("injected", INJECTED)
 def test_nothing_may_follow_starttls(injected: bytes) -> None:
     session = server(SUBMISSION)
     stage = Stage(session, yes)
     stage.hear(b"EHLO a.example\r\n")
     stage.hear(injected)
     assert session.ended
+    assert stage.said.endswith(b"451 4.7.0 nothing may follow STARTTLS before the handshake\r\n")
     assert not session.wants_tls
     assert not any(isinstance(event, MailFrom | StartTls) for event in stage.events)
 

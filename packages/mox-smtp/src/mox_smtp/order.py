@@ -46,8 +46,8 @@ OUT_OF_ORDER: dict[str, Reply] = {
     # RFC 3207 4: of the replies to STARTTLS this is the one that is no matter of time.
     "STARTTLS": Reply(501, "not within a transaction", "5.5.1"),
     "MAIL": Reply(503, "say EHLO first; RSET ends a transaction", "5.5.1"),
-    "RCPT": Reply(503, "MAIL comes first, and BDAT ends the recipients", "5.5.1"),
-    "DATA": Reply(503, "MAIL and RCPT come first; after BDAT there is no DATA", "5.5.1"),
+    "RCPT": Reply(503, "MAIL comes first; nobody is added after BDAT", "5.5.1"),
+    "DATA": Reply(503, "MAIL and RCPT come first; after BDAT comes BDAT", "5.5.1"),
     "BDAT": Reply(503, "MAIL and RCPT come first", "5.5.1"),
 }
 LINE_ENDS = Reply(500, "a line ends with CRLF and has no other CR, LF or NUL", "5.5.2")

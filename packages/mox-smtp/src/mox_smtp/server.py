@@ -307,17 +307,21 @@ class SmtpServer:
         else:
             # RFC 5321 2.3.8: a line ends with CRLF and nothing else.  What follows belongs to this line still.
             self._refused_line = True
-            self._bad_line_end()
+            self._bad_line_end(line)
 
     def _sound_line(self, line: bytes) -> None:
         if b"\r" in line or b"\0" in line:
-            self._bad_line_end()
+            self._bad_line_end(line)
         elif self.phase is Phase.AUTH:
             self._auth_line(line)
         else:
             self._command(line)
 
-    def _bad_line_end(self) -> None:
+    def _bad_line_end(self, line: bytes) -> None:
+        if line[:8].upper() == b"STARTTLS":
+            # Also this is text behind STARTTLS, in the hope of a reader that takes another line end.
+            self.violation(AFTER_STARTTLS, "bytes after STARTTLS", fatal=True)
+            return
         self._bad_line_ends += 1
         self.phase = Phase.GREETED if self.phase is Phase.AUTH else self.phase
         self.violation(LINE_ENDS, "line end", fatal=self._bad_line_ends >= self.config.limits.bad_line_ends)
