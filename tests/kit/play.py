@@ -18,6 +18,7 @@ from __future__ import annotations
 import ast
 import textwrap
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 
@@ -111,4 +112,4 @@ def _expect(stage: Stage, wanted: str, where: str) -> None:
 def cut(data: bytes, at: Sequence[int]) -> list[bytes]:
     """`data` in pieces, cut at each of `at` (taken modulo its length)."""
     marks = sorted({position % (len(data) + 1) for position in at} | {0, len(data)})
-    return [data[start:end] for start, end in zip(marks, marks[1:], strict=False) if end > start]
+    return [data[start:end] for start, end in pairwise(marks) if end > start]
