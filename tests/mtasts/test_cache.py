@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+
+import pytest
 
 from mox_mtasts import Entry, MemoryCache, Mode, Policy, due, forgotten
 from mox_mtasts.cache import REFRESH, RETRY, UNUSED
@@ -24,6 +27,21 @@ def test_a_failure_keeps_the_policy() -> None:
     assert (failed.id, failed.tried, failed.retry) == ("1", "2", NOW + 5 + RETRY)
     assert failed.renewed("2", POLICY, NOW + 600).tried == ""
     assert failed.to_dict()["why"] == "HTTP status 404"
+
+
+def test_used_to_the_hour() -> None:
+    assert ENTRY.seen(NOW + 3599) is ENTRY
+    assert ENTRY.seen(NOW + 3600).used == NOW + 3600
+    assert ENTRY.seen(NOW - 1).used == NOW - 1  # the clock was wrong
+
+
+def test_kept_as_plain_values() -> None:
+    extended = Policy.parse("version: STSv1\nmode: testing\nmx: *.a.example\nmax_age: 60\nx: y z\n")
+    for entry in (ENTRY, ENTRY.renewed("2", extended, NOW), ENTRY.failed("2", "x", "y", NOW), Entry("a.example")):
+        assert Entry.from_dict(json.loads(json.dumps(entry.to_dict()))) == entry
+    for odd in ({}, {"policy": None}, {**ENTRY.to_dict(), "policy": {}}, {**ENTRY.to_dict(), "more": 1}):
+        with pytest.raises((ValueError, KeyError, TypeError)):
+            Entry.from_dict(odd)
 
 
 def test_due() -> None:

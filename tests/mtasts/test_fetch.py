@@ -179,12 +179,35 @@ def test_check_from_dns_to_the_cache(root: Made, trust: ssl.SSLContext, tmp_path
         assert len(host.requests) == 3
     entry = cache.get("a.example")
     assert entry is not None
-    assert (entry.used, entry.expires) == (NOW + 10, later + 1 + 604800)
+    assert (entry.used, entry.expires) == (NOW, later + 1 + 604800)
     # The host is gone, and so is the record: the policy stays.
     gone = check_sync("a.example", Zone({}), cache=cache, now=later + 2, fetcher=blocking)
     assert (gone.policy, gone.source) == (first.policy, Source.CACHE)
     over = check_sync("a.example", Zone({}), cache=cache, now=entry.expires, fetcher=blocking)
     assert (over.status, len(cache)) == (Status.NONE, 0)
+
+
+def test_a_cache_is_written_only_when_something_changes() -> None:
+    class Counting(MemoryCache):
+        writes = 0
+
+        def put(self, entry: Entry) -> None:
+            self.writes += 1
+            super().put(entry)
+
+        def remove(self, domain: str) -> None:
+            self.writes += 1
+            super().remove(domain)
+
+    def table(wanted: Fetch, limits: Limits) -> Fetched:
+        return Fetched(TEXT.encode())
+
+    cache = Counting()
+    check_sync("b.example", Zone({}), cache=cache, now=NOW, fetcher=table)
+    assert cache.writes == 0
+    for second in (0, 10, 3599, 3600, 3700):
+        check_sync("a.example", Zone(ZONE), cache=cache, now=NOW + second, fetcher=table)
+    assert cache.writes == 2
 
 
 def test_without_cache_and_clock(root: Made, trust: ssl.SSLContext, tmp_path: Path) -> None:

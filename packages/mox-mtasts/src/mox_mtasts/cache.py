@@ -7,17 +7,18 @@ forgotten one that is over, or that no mail has asked for in half a year"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from mox_mtasts.policy import Policy
+from mox_mtasts.policy import Mode, Policy
 
 # RFC 8461 3.3: "a period of five minutes or longer per version ID" between fetches that fail.
 RETRY = 300
 # RFC 8461 10.2 proposes to look once a day; half of it leaves a second chance.
 REFRESH = 12 * 3600
 UNUSED = 180 * 86400
+USED_STEP = 3600
 MAX_ENTRIES = 100_000
 
 
@@ -44,8 +45,8 @@ class Entry:
         return self.policy is not None and now < self.expires
 
     def seen(self, now: float) -> Entry:
-        """The same, used now."""
-        return replace(self, used=now)
+        """The same, used now; unchanged where that is known to the hour, so that not every message is a write."""
+        return self if 0 <= now - self.used < USED_STEP else replace(self, used=now)
 
     def renewed(self, id: str, policy: Policy, now: float) -> Entry:
         """After a fetch that went well."""
@@ -69,6 +70,15 @@ class Entry:
             "failure": self.failure,
             "why": self.why,
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Entry:
+        """What `to_dict` gave, for those who keep it.  Raises ValueError, KeyError or TypeError for anything else."""
+        policy = values["policy"]
+        if policy is not None:
+            pairs = tuple((str(name), str(value)) for name, value in policy["extensions"])
+            policy = Policy(Mode(policy["mode"]), tuple(policy["mx"]), policy["max_age"], pairs)
+        return cls(**{**values, "policy": policy})
 
 
 class Cache(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from mox_dns import Answer, Domain, IpAddress, Question, ask_all, run, run_blocking, value_blocking
-from mox_mtasts.cache import Cache
+from mox_mtasts.cache import Cache, Entry
 from mox_mtasts.check import Fetch, Plan, Result, plan_check
 from mox_mtasts.fetched import LIMITS, Failure, Fetched, Limits
 
@@ -221,10 +221,13 @@ def refresh_sync(
     return _checked_sync(domain, resolver, cache, now, limits, fetcher, refresh=True)
 
 
-def _plan(domain: Domain | str, cache: Cache | None, now: float | None, limits: Limits, refresh: bool) -> Plan:
+def _cached(domain: Domain | str, cache: Cache | None) -> Entry | None:
     name = Domain.parse(domain) if isinstance(domain, str) else domain
-    entry = cache.get(name.ascii) if cache is not None else None
-    return plan_check(name, entry, now=time.time() if now is None else now, limits=limits, refresh=refresh)
+    return cache.get(name.ascii) if cache is not None else None
+
+
+def _plan(domain: Domain | str, entry: Entry | None, now: float | None, limits: Limits, refresh: bool) -> Plan:
+    return plan_check(domain, entry, now=time.time() if now is None else now, limits=limits, refresh=refresh)
 
 
 async def _checked(
@@ -242,7 +245,8 @@ async def _checked(
 
         with UdpResolver.from_system() as own:
             return await _checked(domain, own, cache, now, limits, fetcher, refresh=refresh)
-    plan = _plan(domain, cache, now, limits, refresh)
+    entry = _cached(domain, cache)
+    plan = _plan(domain, entry, now, limits, refresh)
     try:
         wanted = next(plan)
         while True:
@@ -253,7 +257,7 @@ async def _checked(
                 sent = (await run(ask_all(*wanted), resolver)).value
             wanted = plan.send(sent)
     except StopIteration as stop:
-        return _kept(stop.value, cache)
+        return _kept(stop.value, cache, entry)
 
 
 def _checked_sync(
@@ -266,13 +270,14 @@ def _checked_sync(
     *,
     refresh: bool,
 ) -> Result:
-    plan = _plan(domain, cache, now, limits, refresh)
+    entry = _cached(domain, cache)
+    plan = _plan(domain, entry, now, limits, refresh)
     try:
         wanted = next(plan)
         while True:
             wanted = plan.send(fetcher(wanted, limits) if isinstance(wanted, Fetch) else _asked(wanted, resolver))
     except StopIteration as stop:
-        return _kept(stop.value, cache)
+        return _kept(stop.value, cache, entry)
 
 
 def _asked(questions: tuple[Question, ...], resolver: AnyBlockingResolver | None) -> tuple[Answer, ...]:
@@ -280,8 +285,9 @@ def _asked(questions: tuple[Question, ...], resolver: AnyBlockingResolver | None
     return value_blocking(lookup) if resolver is None else run_blocking(lookup, resolver).value
 
 
-def _kept(result: Result, cache: Cache | None) -> Result:
-    if cache is not None:
+def _kept(result: Result, cache: Cache | None, before: Entry | None) -> Result:
+    """Writes what has changed, and nothing else: a cache may be on disk."""
+    if cache is not None and result.entry != before:
         if result.entry is not None:
             cache.put(result.entry)
         else:
