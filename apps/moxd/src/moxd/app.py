@@ -50,6 +50,7 @@ log = logging.getLogger("moxd")
 
 DRAIN_SECONDS = 10.0
 SWEEP_SECONDS = 600.0
+SWEEPS_AT_ONCE = 100
 # RFC 4865: how long a submitted message may wait until it goes.
 FUTURE_RELEASE = 60 * 86400
 QUEUE_TOPIC = "queue"
@@ -196,6 +197,7 @@ class App:
             clock=time.time,
             random=self.random,
             record=self.record,
+            returned=self.outgoing.returned,
             magic=self.options.magic,
             accept_all=self.options.magic,
         )
@@ -280,7 +282,9 @@ class App:
             await asyncio.sleep(SWEEP_SECONDS)
             for account in self.store.opened():
                 with contextlib.suppress(mox_store.StoreError):
-                    await account.sweep()
+                    for _ in range(SWEEPS_AT_ONCE):
+                        if not await account.sweep():
+                            break
 
     def stop(self) -> None:
         """Drains and ends run()."""

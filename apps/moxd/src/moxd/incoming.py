@@ -59,6 +59,7 @@ class Services:
     clock: Callable[[], float]
     random: random.Random
     record: Callable[[Decision], None]
+    returned: Callable[[Recipient, mox_message.Part, mox_message.Content], Awaitable[object]]
     magic: bool = False
     accept_all: bool = False
 
@@ -293,6 +294,8 @@ class Incoming:
             # Some accounts may have it; the sender tries again, and a copy too many is better than one too few.
             log.error("delivery failed", extra={"error": str(failed[0]), "failed": len(failed), "of": len(outcomes)})
             return Refusal(451, "could not store the message now, try again later", "4.3.0", str(failed[0]))
+        if tx.mail_from.address is None:
+            await self._returned(tx, part, content)
         log.info(
             "delivered",
             extra={
@@ -301,6 +304,14 @@ class Incoming:
             },
         )  # fmt: skip
         return Reply(250, f"taken as {id_text(number)}", "2.0.0")
+
+    async def _returned(self, tx: Transaction, part: mox_message.Part, content: mox_message.Content) -> None:
+        """A notice: it is in its mailbox, and its sender's queue hears of it."""
+        for _, recipient in tx.recipients:
+            try:
+                await self._services.returned(recipient, part, content)
+            except mox_store.StoreError as error:
+                log.error("what a notice says is not kept", extra={"error": str(error), "account": recipient.account})
 
     def _received(self, envelope: Envelope, tx: Transaction, path: mox_message.Path, number: int, now: float) -> bytes:
         """RFC 5321 4.4, RFC 3848"""

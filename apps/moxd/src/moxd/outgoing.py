@@ -19,11 +19,14 @@ import mox_mtasts
 import mox_queue
 import mox_store
 from mox_dkim.key import private_key
+from mox_message import dsn
 from mox_message.compose import date_text
 from mox_queue.direct import Direct
 from moxd import deliver, magic
 from moxd.decision import RANDOM_BITS, Decision, Step, id_text, new_id
 from moxd.deliver import Parcel
+from moxd.directory import Recipient
+from moxd.log import connection_id
 from moxd.policies import PolicyCache, TlsSessions
 from moxd.tls.dkim_keys import DkimKey, KeyFileError, load
 from moxd.transports import Routes, Transports
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from moxd.app import App
 
 log = logging.getLogger("moxd.outgoing")
+events = logging.getLogger("moxd.events")
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -149,6 +153,8 @@ class Outgoing:
             drawn=app.random.random,
             schedule=schedule_of(outgoing.retry_minutes, outgoing.give_up_hours),
             told=lambda: app.neighbours.tell("queue", 1),
+            listener=_log_event,
+            suppress=self._suppresses,
         )
         self._signers: dict[str, list[mox_dkim.Signer]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -216,6 +222,19 @@ class Outgoing:
             domain, self._app.resolver, cache=self._policies, now=self.clock(), fetcher=fetcher
         )
 
+    def _suppresses(self, account: str) -> bool:
+        found = self._app.config.domains.accounts.get(account)
+        return found is not None and found.suppress
+
+    async def returned(
+        self, recipient: Recipient, part: mox_message.Part, content: mox_message.Content
+    ) -> mox_queue.Bounce | None:
+        """Something has come for an address of ours with a detail, from <>: is it about a message that we sent?"""
+        account = self._app.config.domains.accounts.get(recipient.account)
+        if account is None or not account.fromid_logins or not recipient.detail:
+            return None
+        return await self.queue.bounced(recipient.account, recipient.detail.lower(), dsn.parse(part, content))
+
     def _courier(self, due: mox_queue.Due) -> mox_queue.Courier:
         app, domain = self._app, due.domain
         name = self._routes.choose(due, domain_of(due.sender))
@@ -251,6 +270,14 @@ class Outgoing:
         """Closes the database."""
         self.database.close()
         self.state.close()
+
+
+def _log_event(event: mox_queue.Event) -> None:
+    """A line of JSON for each event; nothing stands behind it."""
+    told = json.dumps(event.to_dict() | {"message": id_text(event.message)}, ensure_ascii=True)
+    before = connection_id.set("")
+    events.info("%s", told)
+    connection_id.reset(before)
 
 
 def domain_of(address: str) -> str:

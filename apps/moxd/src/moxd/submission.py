@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import secrets
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("moxd.submission")
 
+# Randomness in a reverse-path of its own.
+FROMID_OCTETS = 15
 # Our own header comes first; what a client wrote longer than this is not looked at for From.
 MAX_HEADER = 1024 * 1024
 WRONG = Refusal(535, "wrong name or password", "5.7.8", "login failed")
@@ -50,7 +54,7 @@ class Transaction:
     mail_from: MailFrom
     recipients: list[RcptTo] = field(default_factory=list)
     spent: mox_queue.Spent | None = None
-    first_time: set[str] = field(default_factory=set)
+    first_time: frozenset[str] = frozenset()
     spool: Spool | None = None
     full: OSError | None = None
 
@@ -64,6 +68,7 @@ class Submission:
         self._exchange: mox_sasl.Mechanism | None = None
         self._mechanism = ""
         self._account = ""
+        self._login = ""
         self._tx: Transaction | None = None
 
     def answer(self, event: Event) -> Answer | Awaitable[Answer]:
@@ -130,7 +135,7 @@ class Submission:
             self._app.logins.failed(self._connection.peer, name, self._mechanism)
             return WRONG
         self._app.logins.succeeded(self._connection.peer, account, self._mechanism)
-        self._account = account
+        self._account, self._login = account, name.lower()
         return Reply(235, "welcome", "2.7.0")
 
     # -- what
@@ -154,6 +159,10 @@ class Submission:
         if address is not None and self._nobody_here(address):
             # No need to find that out from a bounce.
             return Refusal(550, "no such address here", "5.1.1", f"{address} is nobody's")
+        sender = str(self._tx.mail_from.path)
+        separator = self._separator(sender)
+        if self._tx.recipients and separator and mox_queue.fromid_of(sender, separator)[1]:
+            return Refusal(550, "a reverse-path with an id of its own is for one recipient", "5.5.3", "FromID")
         too_much = self._over(self._tx, str(event.path))
         if too_much is not None:
             return self._too_much(self._tx, too_much, event)
@@ -174,8 +183,11 @@ class Submission:
         allowance, queue = self._allowance, self._app.outgoing.queue
         if tx.spent is None:
             tx.spent = queue.rows.spent(self._account, self._app.outgoing.clock() - allowance.seconds)
-        tx.first_time |= queue.rows.strangers(self._account, [address])
-        return mox_queue.over(allowance, tx.spent, len(tx.recipients) + 1, len(tx.first_time))
+        first_time = tx.first_time | queue.rows.strangers(self._account, [address])
+        found = mox_queue.over(allowance, tx.spent, len(tx.recipients) + 1, len(first_time))
+        if found is None:
+            tx.first_time = first_time
+        return found
 
     def _too_much(self, tx: Transaction, over: mox_queue.Over, event: RcptTo | None = None) -> Refusal:
         """Refuses, and keeps the record of it."""
@@ -264,11 +276,41 @@ class Submission:
         wish = tls_wish(tx.mail_from, fields)
         queued = self._queued(tx, number, now, signature + received + added, content, wish, decision)
         try:
-            await app.outgoing.queue.add(queued, allowance=self._allowance)
+            await app.outgoing.queue.add(*self._told_apart(queued), allowance=self._allowance)
         except mox_queue.OverLimit as limit:
             return self._too_much(tx, limit.over)
         log.info("submitted", extra={"id": id_text(number), "account": self._account, "recipients": len(tx.recipients)})
         return Reply(250, f"queued as {id_text(number)}", "2.0.0")
+
+    # -- reverse-paths of their own
+
+    def _told_apart(self, queued: mox_queue.NewMessage) -> tuple[mox_queue.NewMessage, ...]:
+        """One message for each recipient, each with its own reverse-path, where this login wants that."""
+        separator = self._separator(queued.sender)
+        if not separator:
+            return (queued,)
+        _, own = mox_queue.fromid_of(queued.sender, separator)
+        if own:
+            # The client brings its own.
+            return (replace(queued, fromid=own.lower()),)
+        return tuple(self._with_fromid(queued, index, separator) for index in range(len(queued.recipients)))
+
+    def _with_fromid(self, queued: mox_queue.NewMessage, index: int, separator: str) -> mox_queue.NewMessage:
+        # Base 32: some hosts fold the case of what they send back.
+        fromid = base64.b32encode(secrets.token_bytes(FROMID_OCTETS)).decode("ascii").lower()
+        one = replace(queued, id=queued.id + index, recipients=queued.recipients[index : index + 1])
+        try:
+            return replace(one, sender=mox_queue.with_fromid(queued.sender, fromid, separator), fromid=fromid)
+        except ValueError as error:
+            log.warning("a reverse-path is as it was", extra={"account": self._account, "error": str(error)})
+            return one
+
+    def _separator(self, sender: str) -> str:
+        """What stands before an id; "" where reverse-paths stay as they are."""
+        domains = self._app.config.domains
+        account, domain = domains.accounts.get(self._account), domains.domains.get(domain_of(sender))
+        wanted = account is not None and self._login in map(str.lower, account.fromid_logins)
+        return domain.separator if wanted and domain is not None else ""
 
     def _queued(
         self, tx: Transaction, number: int, now: float, prefix: bytes, content: mox_message.Content,

@@ -16,10 +16,12 @@
     suppress.py     addresses we no longer write to
     events.py       what happens, for webhooks
     fromid.py       reverse-paths of a message's own
+    bounces.py      what comes back to them
 
 Not here: accounts, signatures, what the application does with a notice."""
 
 from mox_queue.allowance import Allowance, Over, OverLimit, Spent, over
+from mox_queue.bounces import Bounce, Sent, meaning
 from mox_queue.courier import Batch, Courier, Refusing
 from mox_queue.events import Event, Kind, Listener
 from mox_queue.fromid import fromid_of, with_fromid
@@ -41,6 +43,7 @@ __all__ = [
     "Allowance",
     "Attempt",
     "Batch",
+    "Bounce",
     "Courier",
     "DaneCheck",
     "Desk",
@@ -65,6 +68,7 @@ __all__ = [
     "Route",
     "Rows",
     "Schedule",
+    "Sent",
     "Settled",
     "Skip",
     "Spent",
@@ -74,6 +78,7 @@ __all__ = [
     "choose",
     "classified",
     "fromid_of",
+    "meaning",
     "open_rows",
     "over",
     "require",

@@ -13,11 +13,13 @@ class Kind(StrEnum):
 
     QUEUED = "queued"
     DELIVERED = "delivered"  # a host took it that says more itself, or our own mailbox
+    EXPANDED = "expanded"  # it went to a list, which tells no more (RFC 3464 2.3.3)
     RELAYED = "relayed"  # a host took it that tells the sender nothing (RFC 3461 5.2.2)
     DELAYED = "delayed"
     FAILED = "failed"
     SUPPRESSED = "suppressed"
     CANCELED = "canceled"
+    UNRECOGNIZED = "unrecognized"  # something came back that says nothing of the recipient that we understand
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from functools import partial
 from itertools import groupby
 
 from mox_message import Content
+from mox_message.dsn import Report
 from mox_queue.allowance import Allowance, OverLimit
+from mox_queue.bounces import Bounce, meaning
 from mox_queue.courier import Batch, Courier
 from mox_queue.events import Event, Kind, Listener
 from mox_queue.message import Due, NewMessage, Recipient
@@ -141,6 +143,22 @@ class Queue:
         if messages:
             self._told()
             self.wake()
+
+    async def bounced(self, account: str, fromid: str, report: Report | None) -> Bounce | None:
+        """A notice has come to the reverse-path of one message; what it meant, or None when that id is unknown."""
+        sent = self.rows.sent_as(account, fromid)
+        if sent is None:
+            return None
+        now, bounce = self._clock(), meaning(report, sent)
+        suppress = self._suppress(account) and (bounce.final or self.rows.failed_before(account, sent.base))
+        await self.rows.bounced(sent, bounce, now, suppress=suppress)
+        self._listener(
+            Event(
+                bounce.kind, now, sent.message, sent.account, sent.sender, sent.address, sent.attempts, bounce.text,
+                sent.fromid,
+            )
+        )  # fmt: skip
+        return bounce
 
     def wake(self) -> None:
         """Something may be due (also when another process has added or changed it)."""

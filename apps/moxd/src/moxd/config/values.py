@@ -111,6 +111,10 @@ class Account(Settings):
     quota: int | None = Field(default=None, ge=0)
     # For mail of this account; they come before those of domains.
     routes: tuple[AccountRoute, ...] = ()
+    # Logins whose messages get a reverse-path of their own each, so that what comes back is matched to its message.
+    fromid_logins: tuple[str, ...] = ()
+    # Addresses that fail for good are not written to any more, until `moxd queue suppress remove`.
+    suppress: bool = False
     # How much may be sent within 24 hours, counted in recipients: a stolen password is worth less.  0: no limit.
     recipients_per_day: int = Field(default=1000, ge=0)
     first_time_recipients_per_day: int = Field(default=200, ge=0)

@@ -11,6 +11,8 @@ from typing import Any
 
 from mox_message import Content
 from mox_queue.allowance import Allowance, Over, Spent, over
+from mox_queue.bounces import Bounce, Sent
+from mox_queue.events import Kind
 from mox_queue.message import Due, NewMessage, TlsWish
 from mox_queue.outcome import Attempt, Settled
 from mox_queue.rows.database import Connection, Database, PlainDatabase
@@ -180,6 +182,37 @@ class Rows:
             (base, account, FAILURES - 1),
         ).fetchall()
         return len(rows) == FAILURES - 1 and all(state == "failed" for (state,) in rows)
+
+    def sent_as(self, account: str, fromid: str) -> Sent | None:
+        """The recipient whose message of the account has that id in its reverse-path."""
+        row = self.database.connection.execute(
+            "SELECT r.id,r.message,m.account,m.sender,r.address,r.base,r.attempts,m.fromid FROM message m "
+            "JOIN recipient r ON r.message=m.id WHERE m.account=? AND m.fromid=? ORDER BY r.id LIMIT 1",
+            (account, fromid),
+        ).fetchone()
+        return None if row is None else Sent(*row)
+
+    def bounced(self, sent: Sent, bounce: Bounce, now: float, *, suppress: bool) -> Future[None]:
+        """Writes down what came back; a failure counts like one that was told in the conversation."""
+
+        def run(db: Connection) -> None:
+            failed = bounce.kind is Kind.FAILED
+            db.execute(
+                "UPDATE recipient SET state=CASE WHEN ? AND state='delivered' THEN 'failed' ELSE state END,last=? "
+                "WHERE id=?",
+                (failed, f"{bounce.kind}: {bounce.text}", sent.recipient),
+            )
+            db.execute(
+                "INSERT INTO attempt(recipient,number,started,finished,outcome,record) VALUES(?,?,?,?,?,?)",
+                (sent.recipient, sent.attempts, now, now, f"notice: {bounce.kind}", json.dumps({"text": bounce.text})),
+            )
+            if suppress and failed:
+                db.execute(
+                    "INSERT INTO suppression VALUES(?,?,?,?,?) ON CONFLICT DO NOTHING",
+                    (sent.account, sent.base, sent.address, now, bounce.text),
+                )
+
+        return self.database.commit(run)
 
     # -- keeping house
 
