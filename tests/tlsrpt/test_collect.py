@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from mox_tlsrpt import (
     Count,
     Failure,
@@ -90,6 +94,15 @@ def test_a_report_is_bounded() -> None:
     assert report is not None
     assert report.failed == 5000
     assert len(report.policies[0].failures) == MAX_KINDS + 1
+
+
+def test_kept_as_plain_values() -> None:
+    for count in (Count(DAY, "a.example", STS, EXPIRED, 7), Count(DAY, "a.example", TLSA, None)):
+        assert Count.from_dict(json.loads(json.dumps(count.to_dict()))) == count
+    good = Count(DAY, "a.example", STS, None).to_dict()
+    for odd in ({}, {**good, "policy": {}}, {**good, "more": 1}, {**good, "failure": {"x": 1}}):
+        with pytest.raises((ValueError, KeyError, TypeError)):
+            Count.from_dict(odd)
 
 
 def test_times() -> None:

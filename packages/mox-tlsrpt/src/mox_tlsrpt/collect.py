@@ -6,9 +6,9 @@ that does not answer: whoever calls `add` knows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 from mox_tlsrpt.report import PolicyResult, Report
 from mox_tlsrpt.result import Failure, Policy
@@ -34,6 +34,19 @@ class Count:
     policy: Policy
     failure: Failure | None
     sessions: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for those who keep it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Count:
+        """What `to_dict` gave.  Raises ValueError, KeyError or TypeError for anything else."""
+        policy, failure = dict(values["policy"]), values["failure"]
+        for name in ("strings", "mx_hosts"):
+            policy[name] = tuple(policy[name])
+        kept = {"policy": Policy(**policy), "failure": None if failure is None else Failure(**failure)}
+        return cls(**{**values, **kept})
 
 
 class Counts(Protocol):
