@@ -128,6 +128,24 @@ def test_idle_and_what_nobody_asked_for() -> None:
     talk(room, work)
 
 
+def test_other_mailboxes_are_heard_of() -> None:
+    room = numbered(1)
+    room.account.create("Work", "")
+
+    async def work(client: Client) -> None:
+        await client.select("Inbox")
+        await client.run(
+            b"NOTIFY", b"SET (PERSONAL (MessageNew MessageExpunge)) (SELECTED (MessageNew MessageExpunge))"
+        )
+        room.account.deliver("Work", b"\r\n")
+        one = await client._response()
+        assert (one.name, one.data[0]) == ("STATUS", "Work")
+        room.account.deliver("Inbox", b"\r\n")
+        assert (await client._response()).number == 2
+
+    talk(room, work)
+
+
 def test_catching_up() -> None:
     room = numbered(3)
 

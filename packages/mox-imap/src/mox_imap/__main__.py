@@ -94,7 +94,9 @@ def _parse(options: argparse.Namespace) -> int:
     # The grammar is asked where it lives: a session in the state that takes the command, with a message to work on.
     backend = MemoryBackend()
     backend.add("demo", "demo").deliver("Inbox", b"Subject: hello\r\n\r\nHello.\r\n")
-    session = ImapServer(ImapConfig(plaintext_login=True, modseqs=True, starttls=True), backend, now=0.0)
+    session = ImapServer(
+        ImapConfig(plaintext_login=True, modseqs=True, starttls=True), backend, now=0.0, clock=lambda: 0.0
+    )
     name = next((word.upper() for word in words[1:3] if isinstance(word, str) and word.upper() != "UID"), "")
     if name not in ("LOGIN", "AUTHENTICATE", "STARTTLS"):
         session.receive(b"x LOGIN demo demo\r\nx ENABLE QRESYNC\r\nx SELECT Inbox\r\n", 0.0)
