@@ -199,9 +199,10 @@ def _target(tx: mox_store.Transaction, name: str) -> mox_store.Mailbox:
 
 
 def _row(row: mox_store.Row) -> mox_imap.Row:
+    uid, message, size, received, saved, envelope, structure, header, preview, sent, subject, thread, _ = row
     return mox_imap.Row(
-        row.uid, row.message, row.size, row.received, row.saved, row.envelope, row.bodystructure, row.header, row.sent,
-        row.emailid, row.threadid, preview=row.preview, subject=row.subject.casefold() or None,
+        uid, message, size, received, saved, envelope, structure, header, sent, f"M{message}", f"T{thread}", preview,
+        subject.casefold() or None,
     )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 from mox_message import Content
 
@@ -98,18 +99,19 @@ class Added:
     modseq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An entry with its message's precomputed parts."""
+class Row(NamedTuple):
+    """An entry with its message's precomputed parts.
+
+    A tuple, because thousands are made for one FETCH, and a frozen dataclass takes five times as long to make."""
 
     uid: int
     message: int
     size: int
     received: float
     saved: float
-    envelope: bytes = field(repr=False)
-    bodystructure: bytes = field(repr=False)
-    header: bytes = field(repr=False)
+    envelope: bytes
+    bodystructure: bytes
+    header: bytes
     preview: str
     sent: float | None
     subject: str = ""

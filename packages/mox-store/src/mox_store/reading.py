@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -85,8 +84,8 @@ class Reading:
             return row
         made = self._make_traits(self.content(row.message))
         self._remade(row.message, made)
-        return replace(
-            row, envelope=made.envelope, bodystructure=made.bodystructure, header=made.header, preview=made.preview,
+        return row._replace(
+            envelope=made.envelope, bodystructure=made.bodystructure, header=made.header, preview=made.preview,
             sent=made.sent, subject=made.subject,
         )  # fmt: skip
 
