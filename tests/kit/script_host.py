@@ -55,6 +55,8 @@ class _Talk:
         self._context, self._offers, self._offers_in_tls = context, offers, offers_in_tls
         self._pending = b""
         self._tls = False
+        self._mail = False
+        self._recipients = 0  # those taken of this transaction
 
     def run(self) -> None:
         with contextlib.suppress(_Ended, OSError):
@@ -78,14 +80,19 @@ class _Talk:
             assert self._context is not None
             self._sock = self._context.wrap_socket(self._sock, server_side=True)
             self._tls = True
+        elif verb == "DATA" and not self._recipients:
+            self._sock.sendall(b"503 5.5.1 for whom\r\n")
         elif verb == "DATA":
-            self._say("DATA", b"354 go")
-            self._message()
+            if self._say("DATA", b"354 go").startswith(b"354"):
+                self._message()
+            self._mail, self._recipients = False, 0
         elif verb == "QUIT":
             self._say("QUIT", b"221 2.0.0 bye")
             raise _Ended
-        elif verb in ("MAIL", "RCPT"):
-            self._say(verb, b"250 2.1.0 fine")
+        elif verb == "MAIL":
+            self._mail, self._recipients = self._say(verb, b"250 2.1.0 fine").startswith(b"250"), 0
+        elif verb == "RCPT":
+            self._recipients += self._say(verb, b"250 2.1.5 fine").startswith(b"250") and self._mail
         else:
             self._say(verb, b"250 2.0.0 fine" if verb in ("RSET", "NOOP") else b"500 5.5.1 what")
 
@@ -100,14 +107,14 @@ class _Talk:
             self._host.taken.append(text)
         self._say("end", b"250 2.0.0 taken", planned)
 
-    def _say(self, stage: str, reply: bytes, planned: Act | bytes | None = None) -> None:
+    def _say(self, stage: str, reply: bytes, planned: Act | bytes | None = None) -> bytes:
         planned = self._script(stage, self._number) if planned is None else planned
-        if isinstance(planned, bytes):
-            self._sock.sendall(planned + b"\r\n")
-        elif planned is not None:
+        if isinstance(planned, Act):
             self._do(planned)
-        else:
-            self._sock.sendall(reply + b"\r\n")
+            return b""
+        said = reply if planned is None else planned
+        self._sock.sendall(said + b"\r\n")
+        return said
 
     def _act(self, stage: str) -> None:
         planned = self._script(stage, self._number)

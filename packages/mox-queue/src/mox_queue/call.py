@@ -143,6 +143,15 @@ def _told(open_: Open, told: dict[str, Reply], delivered: Delivered) -> dict[str
 
 def outcome(host: str, delivered: Delivered, steps: Steps) -> dict[str, Attempt]:
     """What became of each recipient."""
+    if delivered.uncertain:
+        steps.append(
+            {
+                "what": host,
+                "outcome": "uncertain",
+                "because": "all of it was sent, and no final reply came: the host may have it, and will get it again",
+                "rule": "RFC 1047",
+            }
+        )
     return {
         recipient: classified(reply.code, reply.text, reply.enhanced, host, tuple(steps), handed_on=delivered.dsn)
         for recipient, reply in delivered.replies.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import socket
 import ssl
 from collections import deque
@@ -152,6 +153,8 @@ async def _reach(address: str, port: int, seconds: float, local_address: str | N
 def _told(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, OSError) and error.errno is not None and "call failed" in str(error.strerror):
+        return os.strerror(error.errno)  # asyncio says only at which call it failed
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
