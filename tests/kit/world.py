@@ -48,7 +48,7 @@ def zones(server: str, peer: str, record: str) -> dict[str, str]:
             f"test._domainkey TXT {txt(record)}\n_dmarc TXT {txt('v=DMARC1; p=reject')}"
         ),
         "postfix.test": (
-            f"@ MX 10 mx\nmx A {peer}\n@ TXT {txt(f'v=spf1 ip4:{peer} -all')}\n_dmarc TXT {txt('v=DMARC1; p=reject')}"
+            f"@ MX 10 mx\nmx A {peer}\n@ TXT {txt(f'v=spf1 ip4:{peer} -all')}\nmx TXT {txt('v=spf1 a -all')}\n_dmarc TXT {txt('v=DMARC1; p=reject')}"
         ),
         "open.test": '@ TXT "v=spf1 ip4:127.0.0.0/8 -all"\n@ MX 10 mx\nmx A 127.0.0.1',
         "nomail.test": "@ MX 0 .",

@@ -261,7 +261,10 @@ class App:
                 implicit_tls=bound.service == "submissions",
             )
         services = self._services()
-        config = mox_smtp.ServerConfig(static.hostname, limits, starttls=contexts.smtp is not None)
+        # DSN is not offered: to tell of success whoever names a sender is to write to strangers for forgers.  What
+        # requires TLS comes to its mailbox here, so it asks no more of us.
+        tls = contexts.smtp is not None
+        config = mox_smtp.ServerConfig(static.hostname, limits, starttls=tls, requiretls=tls)
         return await smtp_aio.serve(
             lambda connection: Incoming(services, connection), bound.socket, config, tls_context=contexts.smtp
         )
