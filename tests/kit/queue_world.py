@@ -41,13 +41,14 @@ def message(number: int, *to: str, content: bytes = TEXT, notify: str = "", orcp
 class Carrier:
     """mox_queue.Courier: notes what it is given and when, and answers as `deliver` does."""
 
-    def __init__(self, deliver: Deliver) -> None:
+    def __init__(self, deliver: Deliver, lane: Callable[[str], str] = lambda domain: domain) -> None:
         self._deliver = deliver
+        self._lane = lane
         self.took: list[tuple[float, Batch]] = []
 
     def lane(self, domain: str) -> str:
-        """A lane for each domain."""
-        return domain
+        """As told; a lane for each domain if nothing was."""
+        return self._lane(domain)
 
     async def deliver(self, batch: Batch) -> Mapping[str, Attempt]:
         """As told."""
@@ -82,9 +83,10 @@ class World:
         suppress: bool = False,
         seed: int = 7,
         ids: int = 1_000_000,
+        lane: Callable[[str], str] = lambda domain: domain,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.carrier = Carrier(deliver)
+        self.carrier = Carrier(deliver, lane)
         self.events: list[Event] = []
         self.rows = Rows(PlainDatabase(folder / "queue.db"), folder / "messages")
         # What is on disk is not what is looked at here; tests/faults does.

@@ -387,3 +387,19 @@ def test_a_message_that_cannot_be_queued_is_not_acknowledged(tmp_path: Path) -> 
         play(world, 10, message(1, "a@x.example", content=b"x" * (SMALL + 1)))
     assert list((tmp_path / "messages").iterdir()) == [], "its file is gone as well"
     world.close()
+
+
+def test_a_busy_smarthost_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    """Thousands of domains go through one place that hangs; what is queued behind them for another goes at once."""
+
+    async def deliver(batch: Batch) -> Mapping[str, Attempt]:
+        if batch.domain.startswith("slow"):
+            await asyncio.sleep(3600)
+        return dict.fromkeys(batch.recipients, OK)
+
+    world = World(tmp_path, deliver, lane=lambda domain: "smarthost" if domain.startswith("slow") else domain)
+    through = [message(number, f"x@slow{number}.example") for number in range(1, 1201)]
+    play(world, 30, *through, message(5000, "x@quick.example"))
+    assert dict(world.states())["x@quick.example"] == "delivered"
+    assert sum(batch.domain.startswith("slow") for _, batch in world.carrier.took) == Limits().connections
+    world.close()

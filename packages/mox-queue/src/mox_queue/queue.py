@@ -218,15 +218,27 @@ class Queue:
         if room <= 0 or self._stopping:
             return False
         full = {d for lane in self._lanes.values() if lane.running >= self.limits.connections for d in lane.domains}
-        works = self._works(self.rows.due(now, LOOK, full), room)
+        looked_at = self.rows.due(now, LOOK, full)
+        works = self._works(looked_at, room)
         if not works:
-            return False
+            return self._pass_over(looked_at)
         claimed = [due for work in works for job in work.jobs for due in job]
         ours = await self.rows.claim(claimed, now, now + INTERRUPTED_SECONDS)
         for work in works:
             jobs = [tuple(due for due in job if due.recipient in ours) for job in work.jobs]
             self._begin(_Work(work.lane, work.courier, tuple(job for job in jobs if job)))
         return True
+
+    def _pass_over(self, due: Sequence[Due]) -> bool:
+        """All that was looked at waits for places that are busy; behind it there may be mail for others.  Is there more
+        to pass over than was known?"""
+        found = False
+        for courier, listed in self._together(due):
+            lane, domain = self._lanes.get(courier.lane(listed[0].domain)), listed[0].domain
+            if lane is not None and lane.running >= self.limits.connections and domain not in lane.domains:
+                lane.domains.add(domain)
+                found = True
+        return found
 
     def _works(self, due: Sequence[Due], room: int) -> list[_Work]:
         """As many deliveries as there is room for, the oldest messages first in each."""
