@@ -119,6 +119,7 @@ def test_requiretls_waits_for_a_host_that_proves_its_name(world: World) -> None:
 
 
 def test_tls_required_no_goes_all_the_same(world: World) -> None:
+    """RFC 8689 4.2.2"""
     server = world.server
     with smtplib.SMTP(server.address, server.ports["submission"], timeout=30) as client:
         client.starttls(context=trusting(server))

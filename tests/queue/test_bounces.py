@@ -42,6 +42,7 @@ CASES = {
 
 @pytest.mark.parametrize("statuses, want", CASES.values(), ids=CASES)
 def test_meaning(statuses: list[RecipientStatus], want: Bounce) -> None:
+    """RFC 3464 2.3.3"""
     assert meaning(Report(tuple(statuses)), SENT) == want
 
 

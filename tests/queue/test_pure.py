@@ -17,6 +17,7 @@ DELIVERED, LATER, FAILED = Attempt(Result.DELIVERED, ""), Attempt(Result.LATER, 
 
 
 def test_the_schedule_is_told_whole() -> None:
+    """RFC 5321 4.5.4.1"""
     plan = list(Schedule().plan())
     assert [at / MINUTE for at in plan[:5]] == [0, 7.5, 22.5, 52.5, 112.5]
     assert 0 <= 5 * DAY - plan[-1] <= 7.5 * MINUTE, "the last attempt is at the very end"
@@ -70,6 +71,7 @@ def test_settle(attempt: Attempt, given_: dict[str, object], want: tuple[str, bo
     [(250, Result.DELIVERED), (251, Result.DELIVERED), (354, Result.LATER), (421, Result.LATER), (550, Result.FAILED)],
 )
 def test_the_first_digit_decides(code: int, result: Result) -> None:
+    """RFC 5321 4.2.1"""
     attempt = classified(code, "text", "", "mx.example")
     assert (attempt.result, attempt.status, attempt.text) == (result, f"{code // 100}.0.0", f"{code} text")
 
@@ -127,6 +129,7 @@ def test_spellings_of_one_address(address: str, base: str) -> None:
     ],
 )
 def test_what_says_that_nobody_is_there(text: str, status: str, want: bool) -> None:
+    """RFC 5321 4.2.3, RFC 7504 for 521 and 556"""
     assert is_final(text, status) is want
 
 
@@ -157,4 +160,5 @@ def test_ids_that_make_no_address(address: str, fromid: str) -> None:
     ],
 )
 def test_the_class_fits_the_action(status: str, action: str, want: str) -> None:
+    """RFC 3464 2.3.4"""
     assert enhanced(status, action) == want  # type: ignore[arg-type]

@@ -63,6 +63,8 @@ def test_attempts_come_by_the_schedule_and_end_with_a_notice(tmp_path: Path) -> 
 
 
 def test_a_refusal_is_told_at_once_with_what_the_sender_asked_for(tmp_path: Path) -> None:
+    """RFC 3461 4.2 to 4.4"""
+
     async def deliver(batch: Batch) -> Mapping[str, Attempt]:
         return dict.fromkeys(batch.recipients, OK if not batch.sender else NO)
 
@@ -92,6 +94,7 @@ def test_notify_decides_about_failures(tmp_path: Path, notify: str, want: int) -
 
 
 def test_never_a_notice_about_a_notice(tmp_path: Path) -> None:
+    """RFC 5321 6.1, RFC 3464 2"""
     world = World(tmp_path, always(NO))
     play(world, 10, message(1, "a@x.example", sender=""))
     assert len(world.carrier.took) == 1

@@ -40,6 +40,7 @@ def play(steps: object, *answers: bytes) -> list[bytes]:
 
 
 def test_rfc_1928() -> None:
+    """RFC 1928 3, 4 and 6"""
     assert play(negotiate("192.0.2.1", 25), b"\5\0", b"\5\0\0\1", b"\xc0\0\2\2\4\1") == [
         b"\5\1\0", b"\5\1\0\1\xc0\0\2\1\0\x19", b"",
     ]  # fmt: skip
@@ -51,6 +52,7 @@ def test_ipv6_and_a_reply_with_a_name() -> None:
 
 
 def test_rfc_1929() -> None:
+    """RFC 1929 2"""
     assert play(negotiate("192.0.2.1", 25, ME), b"\5\2", b"\1\0", b"\5\0\0\4", bytes(18))[:2] == [
         b"\5\2\0\2", b"\1\2me\6secret",
     ]  # fmt: skip

@@ -259,6 +259,7 @@ def test_an_id_of_the_clients_own_is_for_one_recipient(running: Set) -> None:
 
 
 def test_success_is_told_when_asked_for(running: Set) -> None:
+    """RFC 3461 4.1 to 4.4 and 5.2.3: local delivery"""
     server = running.server
     with client(server, "you@mox.test") as smtp:
         smtp.mail("you@mox.test", ["RET=HDRS", "ENVID=QQ314159"])
@@ -275,6 +276,7 @@ def test_success_is_told_when_asked_for(running: Set) -> None:
 
 
 def test_relayed_is_told_where_the_host_has_no_dsn(running: Set) -> None:
+    """RFC 3461 5.2.2"""
     server = running.server
     with client(server, "you@mox.test") as smtp:
         smtp.mail("you@mox.test")

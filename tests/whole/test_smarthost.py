@@ -131,6 +131,7 @@ def attempts(server: Moxd, number: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["tls", "starttls"])
 def test_by_login_over_tls_and_on_from_there(two: Two, name: str) -> None:
+    """RFC 6409, RFC 8314 4.4"""
     number = submit(two.first, f"x@{name}.test")
     arrived = until(lambda: [text for text in two.host.taken if f"Subject: to x@{name}.test".encode() in text])
     assert len(arrived) == 1

@@ -135,6 +135,24 @@ def test_each_recipient_has_its_own_fate(tmp_path: Path) -> None:
     assert len(found.notices) == 1
 
 
+def test_too_many_recipients_go_in_several_transactions(tmp_path: Path) -> None:
+    """RFC 5321 4.5.3.1.10: a host that takes two at a time gets five in one attempt, each once."""
+    taken = 0
+
+    def script(at: str, connection: int) -> bytes | None:
+        nonlocal taken
+        taken = 0 if at == "MAIL" else taken + (at == "RCPT")
+        return b"452 4.5.3 too many recipients" if at == "RCPT" and taken > 2 else None
+
+    to = [f"{name}@a.test" for name in "abcde"]
+    with script_host(script) as host:
+        found = send(tmp_path, host.port, *to)
+    assert set(found.states.values()) == {"delivered"}
+    assert host.taken == [TEXT] * 3
+    assert {one["number"] for one in found.attempts} == {1}
+    assert host.connections == 1
+
+
 # -- TLS
 
 

@@ -67,6 +67,7 @@ def settle(
 def _success(attempt: Attempt, notify: str) -> Action | None:
     if attempt.handed_on or not wanted(notify, "SUCCESS"):
         return None
+    # RFC 3461 5.2.3: what is in its mailbox is delivered; 5.2.2: of what is not, nobody will hear more.
     return "delivered" if attempt.final else "relayed"
 
 
