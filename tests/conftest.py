@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kit import suites
 from kit.groups import pytest_xdist_make_scheduler
+
+# Times never gate tests.  In CI what hypothesis draws is the same each time: a change is judged by itself, not by luck; on
+# anybody's machine it looks further.
+_ANY_SPEED = [HealthCheck.too_slow]
+settings.register_profile("anywhere", deadline=None, suppress_health_check=_ANY_SPEED)
+settings.register_profile("ci", deadline=None, suppress_health_check=_ANY_SPEED, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "anywhere")
 
 __all__ = ["pytest_xdist_make_scheduler"]
 

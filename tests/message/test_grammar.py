@@ -86,6 +86,7 @@ def test_obsolete_address_list(text: str) -> None:
 
 
 @given(mutated("addresses", "address_list"))
+@example(".<0@0>")
 @MORE
 def test_mutated_address_list(text: str) -> None:
     found = addresses(text)

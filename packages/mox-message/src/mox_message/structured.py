@@ -111,7 +111,7 @@ def addresses(text: str) -> AddressList:
 _DOTTED = r"[^\0-\x20()<>@,;:\\\".\[\]\x7f]++(?:\.[^\0-\x20()<>@,;:\\\".\[\]\x7f]++)*+"
 # "Name" <a@b.example>, Name <a@b.example> or a@b.example, each with the comma that follows.
 _PLAIN = re.compile(
-    rf'[ \t]*+(?:(?:"([^"\\\0-\x1f]*+)"[ \t]*+|([^\0-\x1f()<>@,;:\\"\[\]]*+))<({_DOTTED})@({_DOTTED})>'
+    rf'[ \t]*+(?:(?:"([^"\\\0-\x1f]*+)"[ \t]*+|((?![. \t])[^\0-\x1f()<>@,;:\\"\[\]]*+))<({_DOTTED})@({_DOTTED})>'
     rf"|({_DOTTED})@({_DOTTED}))[ \t]*+(?:,[ \t]*+|\Z)"
 )
 
