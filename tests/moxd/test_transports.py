@@ -187,3 +187,15 @@ def test_a_password_file_has_one_line(tmp_path: Path) -> None:
     for secret in (b"", b"one\ntwo\n", b"\xff\n"):
         found = problems(write(tmp_path, secret=secret))
         assert any("must have the password in its only line" in problem for problem in found)
+
+
+def test_the_example_of_the_readme(tmp_path: Path) -> None:
+    """It can be copied as it is."""
+    readme = Path(__file__).parents[2] / "apps" / "moxd" / "README.md"
+    (example,) = [one for one in readme.read_text().split("```toml\n")[1:] if "[transports.relay]" in one]
+    static = STATIC.split("[transports", 1)[0] + example.partition("```")[0]
+    (tmp_path / "relay.password").write_text("one and two\n")
+    plain = DOMAINS.replace('"four"', '"relay"').replace('"near"', '"relay"')
+    config = read_config(write(tmp_path, static, plain))
+    assert set(config.static.transports) == {"relay", "tunnel", "four", "never"}
+    assert len(config.static.routes) == 2

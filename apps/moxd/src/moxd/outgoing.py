@@ -8,7 +8,7 @@ import logging
 import ssl
 import time
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -280,6 +280,7 @@ def _log_event(event: mox_queue.Event) -> None:
     connection_id.reset(before)
 
 
+@lru_cache(maxsize=4096)
 def domain_of(address: str) -> str:
     """The domain of an address in A-form, or its literal."""
     name = address.rpartition("@")[2]

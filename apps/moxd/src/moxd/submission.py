@@ -181,6 +181,8 @@ class Submission:
     def _over(self, tx: Transaction, address: str) -> mox_queue.Over | None:
         """Would one more be too much?  What others of the account send meanwhile is counted when it is queued."""
         allowance, queue = self._allowance, self._app.outgoing.queue
+        if not allowance.limited:
+            return None
         if tx.spent is None:
             tx.spent = queue.rows.spent(self._account, self._app.outgoing.clock() - allowance.seconds)
         first_time = tx.first_time | queue.rows.strangers(self._account, [address])

@@ -15,6 +15,11 @@ class Allowance:
     first_time: int = 0
     seconds: float = DAY
 
+    @property
+    def limited(self) -> bool:
+        """Is there a limit at all?"""
+        return bool(self.recipients or self.first_time)
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:

@@ -190,7 +190,8 @@ def _list(options: argparse.Namespace) -> int:
         state = "trying" if row.under_way else row.state
         following = f"next {_when(row.next)}" if row.state == "waiting" and not row.under_way else ""
         print(f"{row.recipient:>6}  {id_text(row.message)}  {state:<9} {row.attempts:>3} attempts  {following}")
-        print(f"        <{row.sender}> -> <{row.address}>  {row.last[:160]}")
+        way = f" by {row.transport}" if row.transport else ""
+        print(f"        <{row.sender}> -> <{row.address}>{way}  {row.last[:160]}")
     return 0
 
 

@@ -70,7 +70,7 @@ class Rows:
 
         def run(db: Connection) -> Over | None:
             first = messages[0]
-            if allowance is not None:
+            if allowance is not None and allowance.limited:
                 to = [one.address for message in messages for one in message.recipients]
                 too_much = over(
                     allowance, spent(db, first.account, first.arrived - allowance.seconds), len(to),
