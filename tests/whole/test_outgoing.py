@@ -71,7 +71,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Set]:
     # Nobody is in two domains at once, so that one batch is one message.
     with script_host() as host, script_host() as relay, stub_dns(records) as dns:
         ports = configure(folder, dns=dns, outgoing=host.port, give_up_hours=1, extra="connections_per_minute = 0")
-        (folder / "moxd.toml").write_text((folder / "moxd.toml").read_text() + TRANSPORTS.format(port=relay.port))
+        static = (folder / "moxd.toml").read_text().replace("[outgoing]", "[outgoing]\nconnections = 2")
+        (folder / "moxd.toml").write_text(static + TRANSPORTS.format(port=relay.port))
         text = (folder / "domains.toml").read_text()
         you, other = text.split("[accounts.other]")
         (folder / "domains.toml").write_text(f"{you}{ACCOUNTS}\n[accounts.other]{other}")
@@ -331,6 +332,8 @@ def test_every_message_of_the_suites_keeps_its_signature_byte_for_byte(running: 
         if [str(one.status) for one in results] != ["pass"]:
             wrong.append((number, [one.explain() for one in results]))
     assert not wrong
+    used = {number for number, line in host.heard if line.startswith("RCPT TO:<n")}
+    assert len(used) <= 2 + len(sent) // 100 + 1, "outgoing.connections; each is given up after a hundred messages"
     assert seen == set(sent)
     assert len(seen) > 200
 

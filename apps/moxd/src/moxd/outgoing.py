@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("moxd.outgoing")
 events = logging.getLogger("moxd.events")
 
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 
 def schedule_of(minutes: tuple[float, ...], give_up_hours: float | None) -> mox_queue.Schedule:
@@ -152,6 +152,9 @@ class Outgoing:
             clock=self.clock,
             drawn=app.random.random,
             schedule=schedule_of(outgoing.retry_minutes, outgoing.give_up_hours),
+            limits=mox_queue.Limits(
+                outgoing.connections, outgoing.interval_seconds, outgoing.deliveries, outgoing.kept_days * DAY
+            ),
             told=lambda: app.neighbours.tell("queue", 1),
             listener=_log_event,
             suppress=self._suppresses,

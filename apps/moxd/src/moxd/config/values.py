@@ -57,6 +57,13 @@ class Outgoing(Settings):
     mtasts_port: Port = 443
     retry_minutes: tuple[float, ...] = ()
     give_up_hours: float | None = Field(default=None, gt=0)
+    # To one place (a domain, a smarthost): connections, and seconds between two messages over one of them.
+    connections: int = Field(default=10, ge=1, le=1000)
+    interval_seconds: float = Field(default=0.0, ge=0, le=3600)
+    # Altogether.
+    deliveries: int = Field(default=100, ge=1, le=10_000)
+    # For how long what is finished can still be looked at.
+    kept_days: float = Field(default=14.0, ge=1, le=3650)
 
 
 class Static(Settings):
