@@ -310,8 +310,9 @@ class Incoming:
         for _, recipient in tx.recipients:
             try:
                 await self._services.returned(recipient, part, content)
-            except mox_store.StoreError as error:
-                log.error("what a notice says is not kept", extra={"error": str(error), "account": recipient.account})
+            except Exception:
+                # It is delivered: whatever is wrong now must not have it sent again.
+                log.exception("what a notice says is not kept", extra={"account": recipient.account})
 
     def _received(self, envelope: Envelope, tx: Transaction, path: mox_message.Path, number: int, now: float) -> bytes:
         """RFC 5321 4.4, RFC 3848"""
