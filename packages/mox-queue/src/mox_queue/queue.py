@@ -31,6 +31,8 @@ log = logging.getLogger("mox.queue")
 # Rows looked at in one go, and messages that a delivery takes before others get their turn.
 LOOK = 500
 CHUNK = 10
+# Domains of a busy place that are passed over to find mail for others; more would cost more to skip than to wait for.
+PASSED_OVER = 2000
 # Recipients of a message in one transaction.
 RECIPIENTS = 100
 # If we die in an attempt, its recipients wait this long before they are tried again: a crash that repeats must not
@@ -235,7 +237,8 @@ class Queue:
         found = False
         for courier, listed in self._together(due):
             lane, domain = self._lanes.get(courier.lane(listed[0].domain)), listed[0].domain
-            if lane is not None and lane.running >= self.limits.connections and domain not in lane.domains:
+            busy = lane is not None and lane.running >= self.limits.connections
+            if lane is not None and busy and domain not in lane.domains and len(lane.domains) < PASSED_OVER:
                 lane.domains.add(domain)
                 found = True
         return found
