@@ -74,6 +74,7 @@ PEERS = {
     "openssl": "/usr/bin/openssl", "gnutls-bin": "/usr/bin/danetool", "opendkim-tools": "/usr/sbin/opendkim-testmsg",
     "libmail-dkim-perl": "/usr/share/perl5/Mail/DKIM.pm", "libmail-spf-perl": "/usr/share/perl5/Mail/SPF.pm",
     "dovecot-imapd": "/usr/lib/dovecot/imap", "rspamd": "/usr/bin/rspamd",
+    "microsocks": "/usr/bin/microsocks", "hash-slinger": "/usr/bin/tlsa", "libxml2-utils": "/usr/bin/xmllint",
 }  # fmt: skip
 PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
 
@@ -245,14 +246,14 @@ def rfcs(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Each fuzz target for so many seconds (default 20)."""
-    bin_ = _environment(session, "fuzz", "dev", "fuzz")
+    bin_ = _environment(session, "fuzzing", "dev", "fuzz")
     session.run(str(bin_ / "python"), "fuzz/run.py", *session.posargs, external=True)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """bench/NAME.py, beside its peers: `python3 noxfile.py bench way_in`."""
-    bin_ = _environment(session, "dev", "dev", "lint", "types", "bench")
+    bin_ = _environment(session, "dev", "dev", "lint", "types")
     names = session.posargs or ["way_in"]
     for name in names:
         path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin"

@@ -147,8 +147,12 @@ def test_sockets_and_clocks_only_where_waiting_belongs() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 owner = node.func.value
-                base = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
-                if (base, node.func.attr) in CLOCKS or (base == "socket" and node.func.attr in {"socket", "create_connection"}):
+                base = (
+                    owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
+                )
+                if (base, node.func.attr) in CLOCKS or (
+                    base == "socket" and node.func.attr in {"socket", "create_connection"}
+                ):
                     wrong.append(f"{name}:{node.lineno} {base}.{node.func.attr}()")
     assert not wrong
 
@@ -235,7 +239,10 @@ def test_versions_move_together(package: str) -> None:
 def test_what_is_imported_is_declared(package: str) -> None:
     """Also at run time: `pip install` of one package brings all it needs."""
     meta = tomllib.loads((SOURCES[package].parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
-    listed = [*meta["dependencies"], *(one for extra in meta.get("optional-dependencies", {}).values() for one in extra)]
+    listed = [
+        *meta["dependencies"],
+        *(one for extra in meta.get("optional-dependencies", {}).values() for one in extra),
+    ]
     declared = {re.split(r"[\[<>=;~! ]", one)[0].lower().replace("-", "_") for one in listed}
     names = {"dns": "dnspython", "argon2": "argon2_cffi", "yaml": "pyyaml"}
     own = package.replace("-", "_")

@@ -109,8 +109,14 @@ WRONG: dict[str, tuple[str, str]] = {
     "another word": ('[mox-x.rfc1]\ntitle = "X"\nstatus = "done"', "write one of"),
     "no title": ('[mox-x.rfc123]\nstatus = "yes"', "write one of"),
     "no number": ('[mox-x.smtp]\nstatus = "yes"', "rfc1234"),
-    "no section": ('[mox-x.rfc123]\ntitle = "X"\nstatus = "yes"\n[mox-x.rfc123.sections]\n"4.x" = "yes a"', "no section"),
-    "nothing said": ('[mox-x.rfc123]\ntitle = "X"\nstatus = "yes"\n[mox-x.rfc123.sections]\n"4" = "yes"', "write one of"),
+    "no section": (
+        '[mox-x.rfc123]\ntitle = "X"\nstatus = "yes"\n[mox-x.rfc123.sections]\n"4.x" = "yes a"',
+        "no section",
+    ),
+    "nothing said": (
+        '[mox-x.rfc123]\ntitle = "X"\nstatus = "yes"\n[mox-x.rfc123.sections]\n"4" = "yes"',
+        "write one of",
+    ),
 }
 
 
