@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -124,8 +126,8 @@ def test_replies_of_the_grammar_are_read(text: str, size: int) -> None:
 @QUICK
 @given(mutated("reply"), st.integers(1, 50))
 def test_mutated_replies_are_judged_alike(text: str, size: int) -> None:
-    if "\n" in text.replace("\r\n", "") or not text.endswith("\r\n"):
-        return  # quirk bare-lf; not whole
+    if re.search(r"[\r\n]", text.replace("\r\n", "")) or not text.endswith("\r\n"):
+        return  # quirk bare-lf, and a CR too many, with which nothing can be smuggled in this direction; not whole
     parts = text.split("\r\n")[:-1]
     one = matches("reply", text) and len({line[:3] for line in parts}) == 1
     found = replies(text.encode(), size)

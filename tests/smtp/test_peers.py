@@ -37,7 +37,7 @@ from mox_smtp import (
 )
 from mox_smtp.aio import connect
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.xdist_group("smtp peers")]
 
 MESSAGE = b"From: a@sender.test\r\nTo: b@mx.test\r\nSubject: dots\r\n\r\n.one\r\n..two\r\n.\r\nend\r\n"
 INTERNATIONAL = "From: jürgen@sender.test\r\nSubject: Grüße\r\n\r\nÜber alles.\r\n".encode()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -210,17 +211,23 @@ def test_closing_fails_what_waits(tmp_path: Path) -> None:
 def test_the_log_stays_bounded_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints find their moment although somebody always writes."""
     monkeypatch.setattr(database, "CHECKPOINT_BYTES", 200_000)
+    turns = itertools.count()
 
     async def run() -> None:
         db = opened(tmp_path / "a.db")
 
         async def session(number: int) -> None:
-            for turn in range(100):
-                await db.commit(insert(f"{number} {turn} " + "x" * 4000))
+            for _ in range(50):
+                await db.commit(insert(f"{number} {next(turns)} " + "x" * 4000))
 
-        await asyncio.gather(*(session(number) for number in range(8)))
-        written = 8 * 100 * 4096 * 3  # row, index, the pages above
-        assert (tmp_path / "a.db-wal").stat().st_size < written / 3
+        sizes = [0]
+        # How soon the moment comes is the machine's business; that it comes is ours.
+        for _ in range(12):
+            await asyncio.gather(*(session(number) for number in range(8)))
+            sizes.append((tmp_path / "a.db-wal").stat().st_size)
+            if sizes[-1] == sizes[-2]:
+                break
+        assert sizes[-1] == sizes[-2], f"the log grew all the time: {sizes}"
         db.close()
 
     asyncio.run(run())
