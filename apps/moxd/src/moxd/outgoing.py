@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import ssl
 import time
 from collections.abc import Mapping
 from functools import lru_cache, partial
@@ -124,7 +123,7 @@ class Outgoing:
         )  # fmt: skip
         self._policies, self.sessions = PolicyCache(self.state), TlsSessions(self.state)
         self._roots = str(config.path(outgoing.ca)) if outgoing.ca is not None else ""
-        self._https: ssl.SSLContext | None = None
+        self._fetcher: mox_mtasts.SharedFetcher | None = None
         self._local = LocalCourier(app)
         direct = partial(
             Direct,
@@ -218,11 +217,11 @@ class Outgoing:
     async def _sts(self, domain: str) -> mox_mtasts.Result:
         """The MTA-STS policy for mail to a domain, out of the cache or fetched."""
         port = self._app.config.static.outgoing.mtasts_port
-        if self._https is None:
-            self._https = mox_mtasts.default_context(self._roots or None)
-        fetcher = partial(mox_mtasts.fetch, context=self._https, port=port)
+        if self._fetcher is None:
+            context = mox_mtasts.default_context(self._roots or None)
+            self._fetcher = mox_mtasts.SharedFetcher(partial(mox_mtasts.fetch, context=context, port=port))
         return await mox_mtasts.check(
-            domain, self._app.resolver, cache=self._policies, now=self.clock(), fetcher=fetcher
+            domain, self._app.resolver, cache=self._policies, now=self.clock(), fetcher=self._fetcher
         )
 
     def _suppresses(self, account: str) -> bool:

@@ -9,7 +9,7 @@ import json
 import logging
 from asyncio import Future
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import mox_mtasts
 import mox_store
@@ -42,8 +42,8 @@ class PolicyCache:
 
     def put(self, entry: mox_mtasts.Entry) -> None:
         """mox_mtasts.Cache"""
-        values = {**asdict(entry), "policy": str(entry.policy) if entry.policy is not None else None}
-        self._state.put(POLICIES, entry.domain, json.dumps(values).encode()).add_done_callback(_noted)
+        value = json.dumps(entry.to_dict()).encode()
+        self._state.put(POLICIES, entry.domain, value).add_done_callback(_noted)
 
     def remove(self, domain: str) -> None:
         """mox_mtasts.Cache"""
@@ -60,9 +60,7 @@ class PolicyCache:
 def _entry(value: bytes) -> mox_mtasts.Entry | None:
     """What was kept; None for what cannot be read any more, which is as good as nothing."""
     try:
-        values = json.loads(value)
-        policy = mox_mtasts.Policy.parse(values.pop("policy")) if values["policy"] is not None else values.pop("policy")
-        return replace(mox_mtasts.Entry(**values), policy=policy)
+        return mox_mtasts.Entry.from_dict(json.loads(value))
     except (ValueError, KeyError, TypeError) as error:
         log.warning("a cached policy cannot be read", extra={"error": str(error)})
         return None
