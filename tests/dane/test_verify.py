@@ -325,6 +325,15 @@ def test_a_chain_of_thousands_is_cut() -> None:
     assert verify(chain, [record(3, 0, 1, LEAF)], names=[HOST], now=NOW).status is P
 
 
+def test_a_serial_number_below_zero() -> None:
+    """cryptography warns of it, and a program may have made warnings errors."""
+    serial = LEAF.certificate.serial_number
+    octets = serial.to_bytes((serial.bit_length() + 8) // 8, "big")
+    at = LEAF.der.index(octets)
+    odd = LEAF.der[:at] + bytes([octets[0] | 0x80]) + LEAF.der[at + 1 :]
+    assert verify([odd, INTER.der], [record(2, 0, 1, ROOT)], names=[HOST], now=NOW).status is F
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(

@@ -36,7 +36,7 @@ _CHECKED = {
     ExtensionOID.INHIBIT_ANY_POLICY,
 }
 # Whatever cryptography raises for a certificate that makes no sense.
-_ODD = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_ODD = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, Warning)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Certificate:
         """Raises ValueError."""
         try:
             return x509.load_der_x509_certificate(self.der)
-        except x509.InvalidVersion as error:  # which is no ValueError
+        except (x509.InvalidVersion, Warning) as error:  # neither is a ValueError; some make warnings errors
             raise ValueError(str(error)) from None
 
     @cached_property
