@@ -137,10 +137,14 @@ This mailbox lives in memory, and is gone when the server ends.\r
 
 def _serve_demo(options: argparse.Namespace) -> int:
     import secrets
+    import signal
     import socket
     import time
 
     from mox_imap import ImapConfig, aio
+
+    # Also where a shell has started us in the background, with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from mox_imap.memory import MemoryBackend
 
     backend = MemoryBackend(clock=time.time, nonce=lambda: secrets.token_urlsafe(18))
