@@ -1,4 +1,4 @@
-"""What all tests share: the table of the conformance suites."""
+"""What all tests share: the table of the conformance suites, what hypothesis draws, files that stay on one worker."""
 
 from __future__ import annotations
 
