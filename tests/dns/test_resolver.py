@@ -35,6 +35,21 @@ from mox_dns.resolver import MAX_STRAYS, adapted, adapted_blocking
 Speech = Callable[[bytes], list[bytes]]
 
 
+def both() -> tuple[socket.socket, socket.socket]:
+    """UDP and TCP on the same number: one that is free for both is found by trying."""
+    for _ in range(100):
+        udp, tcp = socket.socket(type=socket.SOCK_DGRAM), socket.socket()
+        try:
+            tcp.bind(("127.0.0.1", 0))
+            udp.bind(("127.0.0.1", tcp.getsockname()[1]))
+        except OSError:
+            udp.close()
+            tcp.close()
+        else:
+            return udp, tcp
+    raise AssertionError("no port is free for both")
+
+
 class Server:
     """Answers every query with what `says` returns; over TCP with what `says_tcp` returns."""
 
@@ -46,10 +61,9 @@ class Server:
 
     @contextmanager
     def running(self) -> Iterator[str]:
-        with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            tcp.bind(("127.0.0.1", 0))
+        udp, tcp = both()
+        with udp, tcp:
             port = tcp.getsockname()[1]
-            udp.bind(("127.0.0.1", port))
             tcp.listen(8)
             threads = [
                 threading.Thread(target=loop, args=(sock,)) for loop, sock in ((self._udp, udp), (self._tcp, tcp))
