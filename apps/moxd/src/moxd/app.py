@@ -383,6 +383,8 @@ def prepare(config: Config) -> None:
     """Makes the data folders and opens every account once, so that trouble shows now.  Raises OSError, DataError."""
     data = config.data
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Before there are workers: two of them must not make it at once.
+    keep_secret(data)
     spool.prepare(data / "spool")
     store = mox_store.Store(data / "accounts", clock=time.time)
     try:
