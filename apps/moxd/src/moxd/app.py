@@ -108,19 +108,25 @@ class _Verifier:
 
 
 def keep_secret(data: Path) -> bytes:
-    """A secret of this installation, made once."""
+    """A secret of this installation, made once, however many ask for it at the same moment.  Raises OSError."""
     path = data / "secret"
     try:
         return path.read_bytes()
     except FileNotFoundError:
         pass
-    value = secrets.token_bytes(32)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(value)
-        file.flush()
-        os.fsync(file.fileno())
-    return value
+    # Whole before it has its name: nobody reads half of it, and the first name stays.
+    draft = data / f"secret.{secrets.token_hex(8)}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+    return path.read_bytes()
 
 
 class App:
