@@ -35,7 +35,7 @@ CALLS = (
 class Event:
     """One call that matters.  `began`: the number of events that were over when it began."""
 
-    kind: str  # create write truncate grow rename unlink mkdir sync ack
+    kind: str  # create write truncate grow rename link unlink mkdir sync ack
     path: str
     began: int
     at: int = 0
@@ -242,6 +242,13 @@ class Recording:
 
     _call_renameat = _call_renameat2 = _call_rename
 
+    def _call_link(self, body: str, result: str, began: int) -> None:
+        old, new = self._names(body)[:2]
+        if self.inside(old) or self.inside(new):
+            self._add("link", old, began, target=new)
+
+    _call_linkat = _call_link
+
     def _call_unlink(self, body: str, result: str, began: int) -> None:
         name = self._names(body)[0]
         if self.inside(name):
@@ -311,7 +318,7 @@ class _Files:
 
     def apply(self, number: int, event: Event, synced: dict[str, int], survival: Survival) -> None:
         """One event, as far as the disk saw it."""
-        if event.kind in ("create", "mkdir", "rename", "unlink"):
+        if event.kind in ("create", "mkdir", "rename", "link", "unlink"):
             durable = synced.get(os.path.dirname(event.target or event.path), 0) > number
             if durable or survival.keep(number):
                 self._name(event)
@@ -322,6 +329,9 @@ class _Files:
         if event.kind == "rename":
             self.data[event.target] = self.data.pop(event.path, bytearray())
             self.names.discard(event.path)
+            self.names.add(event.target)
+        elif event.kind == "link":  # two names for the same bytes
+            self.data[event.target] = self.data.setdefault(event.path, bytearray())
             self.names.add(event.target)
         elif event.kind == "unlink":
             self.data.pop(event.path, None)
