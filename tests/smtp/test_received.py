@@ -51,6 +51,12 @@ READ = {
     "quoted": ('from "a;b" by c', Received('"a;b"', "c")),
     "qmail's": ("(qmail 1 invoked by uid 2); 3 Nov 2026 10:00:00 -0000 by x", None),
     "for": ("by a for <b@c.example> id d", Received("", "a", "", "", "d", "b@c.example")),
+    "only a comment after from": (
+        "from ([192.0.2.1]) by mx.example with SMTP id q", Received("", "mx.example", "", "SMTP", "q", comments=("[192.0.2.1]",)),
+    ),
+    "a client called by": ("from by (x) by mx.example id q", Received("by", "mx.example", id="q", comments=("x",))),
+    "nothing after for": ("by a for id d", Received("", "a", id="d")),
+    "a comma behind the name": ("from a, by x, id d", Received("a", "x", id="d")),
     "repeated": ("from a from b by c", Received("a", "c")),
 }  # fmt: skip
 

@@ -98,8 +98,8 @@ class Received:
         at = 0
         while at + 1 < len(words):
             name = words[at].lower()
-            if name in _CLAUSES and name not in clauses:
-                clauses[name] = words[at + 1]
+            if name in _CLAUSES and name not in clauses and not _is_clause(words, at + 1):
+                clauses[name] = words[at + 1].rstrip(",") or words[at + 1]
                 at += 1
             at += 1
         if not clauses:
@@ -109,6 +109,13 @@ class Received:
             get("from", ""), get("by", ""), get("via", ""), get("with", ""), get("id", ""), get("for", "").strip("<>"),
             tuple(comments), date(after) if semicolon else None,
         )  # fmt: skip
+
+
+def _is_clause(words: list[str], at: int) -> bool:
+    """Does a clause begin here?  Some write `from ([192.0.2.1]) by mx`, with nothing but a comment after "from".
+
+    A host may have such a name too: in `from by by mx` the first "by" is what the client calls itself."""
+    return words[at].lower() in _CLAUSES and at + 1 < len(words) and words[at + 1].lower() not in _CLAUSES
 
 
 def _split_date(text: str) -> tuple[str, str, str]:
