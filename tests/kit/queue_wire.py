@@ -60,6 +60,7 @@ def send(
     content: bytes = TEXT,
     schedule: Schedule = Schedule(waits=(0.02,), give_up_after=20, warn_after=10, jitter=0.0),  # noqa: B008
     seconds: float = 10,
+    timeouts: Timeouts = QUICK,
     **more: Any,
 ) -> Outcome:
     """One message to `to` (a@a.test) by way of the host at `port`, until all of it is settled."""
@@ -71,7 +72,7 @@ def send(
         rows.database.connection.execute("PRAGMA synchronous=OFF")
         direct = Direct(
             hostname="mx.here.example", resolver=Zone(ZONE), clock=time.monotonic, now=time.time,
-            random=random.Random(1), port=port, timeouts=QUICK, dane=False,
+            random=random.Random(1), port=port, timeouts=timeouts, dane=False,
         )  # fmt: skip
 
         def courier(due: Due) -> Courier:

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kit.certificates import make
-from kit.queue_wire import TEXT, Outcome, send
+from kit.queue_wire import QUICK, TEXT, Outcome, send
 from kit.script_host import Act, Script, script_host
 from kit.server import Moxd
 from kit.world import until
@@ -211,7 +212,14 @@ def test_a_large_message_that_is_cut_off_is_sent_anew(tmp_path: Path) -> None:
     """The connection ends in the middle of 5 MB; the second time all of it arrives."""
     text = TEXT + b"0123456789abcde\r\n" * 300_000
     with script_host(once("text", Act.CLOSE)) as host:
-        found = send(tmp_path, host.port, content=text, seconds=30)
+        # The host has megabytes to read after the last was written: with less patience it is sent a third time.
+        found = send(
+            tmp_path,
+            host.port,
+            content=text,
+            seconds=60,
+            timeouts=replace(QUICK, data_block=30, data_end=30, transaction=50),
+        )
     assert found.states == {"a@a.test": "delivered"}
     assert host.taken == [text]
 
