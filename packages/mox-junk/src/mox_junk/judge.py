@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from mox_junk.bayes import DEFAULT, Classification, Parameters
+
 
 class Kind(StrEnum):
     """What is to be done."""
@@ -74,13 +76,15 @@ class Judgement:
         return "\n".join(lines)
 
 
-def judge(signals: Signals) -> Judgement:
-    """Judges a message from somebody without a history here."""
+def judge(signals: Signals, words: Classification | None = None, parameters: Parameters = DEFAULT) -> Judgement:
+    """Judges a message from somebody without a history here; `words` is what its words say, when they were asked."""
     steps: list[Step] = []
     for look in (_policy, _spf_alone, _name):
         found = look(signals, steps)
         if found is not None:
             return found
+    if words is not None and (judged := _words(words, parameters, steps)) is not None:
+        return judged
     steps.append(Step("signals", "accept", "nothing speaks against it"))
     return Judgement(Kind.ACCEPT, "no bad signals", tuple(steps))
 
@@ -121,4 +125,18 @@ def _name(signals: Signals, steps: list[Step]) -> Judgement | None:
         steps.append(Step("reverse DNS", "junk", f"iprev {signals.iprev}, and neither SPF nor DKIM nor DMARC passes"))
         return Judgement(Kind.JUNK, "no name, and nobody vouches for it", tuple(steps))
     steps.append(Step("reverse DNS", "go on", f"iprev {signals.iprev}{', vouched for' if vouched else ''}"))
+    return None
+
+
+def _words(words: Classification, parameters: Parameters, steps: list[Step]) -> Judgement | None:
+    """What its owner called junk before, and what not."""
+    numbers: dict[str, Any] = {"probability": round(words.probability, 6), "threshold": parameters.threshold}
+    if not words.significant:
+        steps.append(Step("words", "go on", words.explain(), numbers={"wanted": words.wanted, "junk": words.junk}))
+        return None
+    numbers["words"] = [[w.word, w.wanted, w.junk, round(w.probability, 4)] for w in words.words]
+    if words.probability > parameters.threshold:
+        steps.append(Step("words", "junk", words.explain(), numbers=numbers))
+        return Judgement(Kind.JUNK, "its words are those of junk", tuple(steps))
+    steps.append(Step("words", "go on", words.explain(), numbers=numbers))
     return None
