@@ -111,8 +111,8 @@ def test_no_folder(tmp_path: Path) -> None:
         Table(tmp_path / "file")
 
 
-def test_killed_at_any_system_call(tmp_path: Path) -> None:
-    """The writer dies after each step of the way; the next one finds a table that agrees with what was kept."""
+def test_killed_at_any_step(tmp_path: Path) -> None:
+    """The writer dies at each step of the way; the next one finds a table that agrees with what was kept."""
     steps = ["prepare", "keep", "write", "flush"]
     for dies_at in steps:
         folder = tmp_path / dies_at

@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 
-from mox_store import Account, Added, MailboxError, Mark, State, people, testing
+from mox_message import Content
+from mox_store import (
+    Account,
+    Added,
+    Mailbox,
+    MailboxError,
+    Mark,
+    NewMessage,
+    State,
+    Store,
+    Traits,
+    people,
+    testing,
+)
 
 
 def test_app_passwords(account: Account, clock: Any) -> None:
@@ -134,3 +147,57 @@ def test_state(tmp_path: Path, clock: Any) -> None:
         state.close()
 
     asyncio.run(run())
+
+
+def _rule(mailbox: Mailbox) -> Mark | None:
+    return {"Junk": Mark.JUNK, "Inbox": Mark.NONE, "Archive": Mark.WANTED}.get(mailbox.name)
+
+
+@pytest.mark.parametrize(
+    "origin, flags, target, expected, mark",
+    [
+        ("Inbox", (), "Junk", ["$junk"], Mark.JUNK),
+        ("Inbox", ("$NotJunk", "NonJunk"), "Junk", ["$junk"], Mark.JUNK),
+        ("Junk", ("$Junk", "Junk"), "Archive", ["$notjunk"], Mark.WANTED),
+        ("Junk", ("$Junk",), "Inbox", [], Mark.NONE),
+        # A client says "not junk" and moves the message back: that stays.
+        ("Junk", ("$NotJunk",), "Inbox", ["$notjunk"], Mark.WANTED),
+        ("Archive", (), "Archive", [], Mark.NONE),  # nothing new was said
+        ("Inbox", (), "Elsewhere", [], Mark.NONE),  # no rule
+    ],
+)
+@pytest.mark.parametrize("move", [True, False])
+def test_a_mailbox_says_what_its_messages_are(
+    tmp_path: Path, clock: Any, origin: str, flags: tuple[str, ...], target: str, expected: list[str], mark: Mark,
+    move: bool,
+) -> None:  # fmt: skip
+    store = Store(
+        tmp_path / "accounts", clock=clock, disk=testing.QuickDisk(), mark_rule=lambda name, mailbox: _rule(mailbox)
+    )
+    account = store.open("kim")
+    with account.write() as tx:
+        source, there = tx.mailbox_or_new(origin), tx.mailbox_or_new(target)
+        added = tx.add(source, NewMessage(Content.of(b"hi"), Traits(b"e", b"b", b"h"), 1.0, flags=flags))
+    with account.write() as tx:
+        source, there = tx.mailbox(origin), tx.mailbox(target)
+        pairs = tx.move(source, [added.uid], there) if move else tx.copy(source, [added.uid], there)
+    view = account.open_view(there.id)
+    fresh = account.mailbox(target)
+    assert fresh is not None
+    assert fresh.names(view.flags[view.index(pairs[0][1])]) == expected
+    assert account.history.mark_of(added.message) is mark
+    store.close()
+
+
+def test_with_all_keywords_taken_a_message_moves_all_the_same(tmp_path: Path, clock: Any) -> None:
+    store = Store(
+        tmp_path / "accounts", clock=clock, disk=testing.QuickDisk(), mark_rule=lambda name, mailbox: _rule(mailbox)
+    )
+    account = store.open("kim")
+    with account.write() as tx:
+        inbox, junk = tx.mailbox("Inbox"), tx.mailbox("Junk")
+        tx.learn(junk, [f"k{number}" for number in range(57)])
+        added = tx.add(inbox, NewMessage(Content.of(b"hi"), Traits(b"e", b"b", b"h"), 1.0))
+    with account.write() as tx:
+        assert len(tx.move(inbox, [added.uid], junk)) == 1
+    store.close()

@@ -29,6 +29,7 @@ from mox_smtp import aio as smtp_aio
 from moxd import deliver, spool
 from moxd import log as moxd_log
 from moxd.config import Config, ConfigError, read_domains
+from moxd.config.values import Junk
 from moxd.decision import Decision
 from moxd.decisions import RefusalLog
 from moxd.directory import Directory
@@ -36,6 +37,7 @@ from moxd.imap_backend import AccountBackend, ImapLogins
 from moxd.incoming import Incoming, Services
 from moxd.limits import Limiter, per_minute
 from moxd.login import Logins
+from moxd.marks import mark_of
 from moxd.neighbours import Neighbours
 from moxd.outgoing import Outgoing
 from moxd.preload import preload
@@ -44,6 +46,7 @@ from moxd.submission import Submission
 from moxd.tls import dkim_keys
 from moxd.tls.contexts import CertificateError, server_context
 from moxd.tls.dkim_keys import DkimKey
+from moxd.training import Filters, Trainer
 from moxd.workers import Supervisor, User, drop_to
 
 log = logging.getLogger("moxd")
@@ -55,6 +58,7 @@ SWEEPS_AT_ONCE = 100
 FUTURE_RELEASE = 60 * 86400
 QUEUE_TOPIC = "queue"
 SUBMISSION = ("submission", "submissions")
+_NO_SETTINGS = Junk()
 MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN")
 
 
@@ -158,10 +162,13 @@ class App:
             data / "accounts",
             clock=time.time,
             loop=loop,
-            notify=self.neighbours.tell,
+            notify=self._changed,
             durability=config.static.durability,
             make_traits=deliver.remade,
+            mark_rule=lambda name, mailbox: mark_of(mailbox, self._junk(name)),
         )
+        self.filters = Filters(data / "junk")
+        self._trainer = Trainer(self.store, self.filters)
         self._refusals = RefusalLog(data / "refused", time.time, index)
         self.resolver = options.resolver() if options.resolver is not None else make_resolver(config)
         self.logins = Logins(self._directory, self._credentials, time.time)
@@ -204,6 +211,8 @@ class App:
             random=self.random,
             record=self.record,
             returned=self.outgoing.returned,
+            junk=self._junk,
+            filters=self.filters,
             magic=self.options.magic,
             accept_all=self.options.magic,
         )
@@ -220,6 +229,8 @@ class App:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         self.neighbours.listen(loop, self._heard)
         self.outgoing.start()
+        if self._index == 0:
+            self._trainer.start()
         for bound in self._bounds:
             self._servers.append(await self._listen(bound))
         sweeper = loop.create_task(self._sweep())
@@ -229,6 +240,7 @@ class App:
         finally:
             sweeper.cancel()
             await asyncio.gather(*(server.drain(DRAIN_SECONDS) for server in self._servers))
+            await self._trainer.stop()
             await self.outgoing.stop()
             self.close()
 
@@ -285,6 +297,16 @@ class App:
             self.outgoing.heard()
         else:
             self.store.heard(topic, number)
+            self._trainer.touched(topic)
+
+    def _changed(self, account: str, modseq: int) -> None:
+        """We have changed an account."""
+        self.neighbours.tell(account, modseq)
+        self._trainer.touched(account)
+
+    def _junk(self, account: str) -> Junk:
+        found = self.config.domains.accounts.get(account)
+        return found.junk if found is not None else _NO_SETTINGS
 
     async def _sweep(self) -> None:
         while True:
@@ -317,6 +339,7 @@ class App:
         if isinstance(self.resolver, UdpResolver):
             self.resolver.close()
         self.logins.close()
+        self.filters.close()
         self.store.close()
         self._refusals.close()
         self.neighbours.close()

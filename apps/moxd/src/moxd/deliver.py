@@ -5,8 +5,8 @@ clients want, subject, preview, date."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 import mox_imap
 import mox_message
@@ -58,18 +58,24 @@ async def into(
     *,
     prefix: bytes,
     decision: tuple[int, bytes],
-    flags: tuple[str, ...] = (),
+    mark_of: Callable[[mox_store.Mailbox], mox_store.Mark | None] = lambda mailbox: None,
 ) -> mox_store.Added:
-    """Stores the message; returns when it would survive a power cut.  Raises StoreError."""
+    """Stores the message; returns when it would survive a power cut.  `mark_of` says what its mailbox says of it.
+    Raises StoreError."""
     staged = await account.stage(what.content) if what.content.size > mox_store.BLOB_LIMIT else None
     message = mox_store.NewMessage(
         content=what.content,
         traits=what.traits,
         received=what.received,
         prefix=prefix + what.separator,
-        flags=flags,
         staged=staged,
         decision=decision,
     )
-    stored: Awaitable[mox_store.Added] = account.commit(lambda tx: tx.add(tx.mailbox_or_new(mailbox), message))
+
+    def run(tx: mox_store.Transaction) -> mox_store.Added:
+        target = tx.mailbox_or_new(mailbox)
+        mark = mark_of(target)
+        return tx.add(target, replace(message, flags=mark.keywords) if mark else message)
+
+    stored: Awaitable[mox_store.Added] = account.commit(run)
     return await stored

@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,14 @@ from mox_smtp.aio import Answer, Connection
 from mox_spf import received_spf
 from moxd import deliver, magic
 from moxd.authenticate import Authentication, Envelope, authenticate
+from moxd.config.values import Junk
 from moxd.decision import RANDOM_BITS, Decision, Step, id_text, new_id
 from moxd.directory import INBOX, Directory, Recipient
 from moxd.limits import Limiter
 from moxd.log import connection_id
+from moxd.marks import mark_of
 from moxd.spool import Spool
+from moxd.training import Filters, Words, parameters
 
 log = logging.getLogger("moxd.incoming")
 
@@ -60,6 +64,8 @@ class Services:
     random: random.Random
     record: Callable[[Decision], None]
     returned: Callable[[Recipient, mox_message.Part, mox_message.Content], Awaitable[object]]
+    junk: Callable[[str], Junk]  # the settings of an account
+    filters: Filters
     magic: bool = False
     accept_all: bool = False
 
@@ -259,24 +265,28 @@ class Incoming:
         authenticated = found.field(services.hostname) + received_spf(
             found.spf, ip=str(envelope.ip), mail_from=envelope.mail_from, helo=envelope.helo, receiver=services.hostname
         )
-        mailbox_for_junk = judgement.kind is mox_junk.Kind.JUNK
         # One copy for each account, however many of its addresses were named.
         accounts: dict[str, tuple[mox_message.Path, Recipient]] = {}
         for path, recipient in tx.recipients:
             accounts.setdefault(recipient.account, (path, recipient))
-        shared = [*found.steps(), *_judged(judgement)]
         questions = found.dns()
+        words = Words(part, content)
         waiting: list[Awaitable[mox_store.Added]] = []
+        kinds: list[str] = []
         for offset, (path, recipient) in enumerate(accounts.values()):
-            mailbox = JUNK if mailbox_for_junk and recipient.mailbox == INBOX else recipient.mailbox
+            settings = services.junk(recipient.account)
+            own_judgement = self._own(judgement, recipient.account, found, envelope, words, settings)
+            is_junk = own_judgement.kind is mox_junk.Kind.JUNK
+            mailbox = JUNK if is_junk and recipient.mailbox == INBOX else recipient.mailbox
             own = number + offset
             steps = [
                 Step("recipient", recipient.account, f"{path} leads to account {recipient.account}", "RFC 5321 3.6"),
-                *shared,
+                *found.steps(),
+                *_judged(own_judgement),
             ]
-            steps.append(Step("delivery", mailbox, "junk goes to Junk" if mailbox_for_junk else "the account's rules"))
+            steps.append(Step("delivery", mailbox, "junk goes to Junk" if is_junk else "the account's rules"))
             decision = Decision(
-                own, now, "junk" if mailbox_for_junk else "accept", f"delivered to {recipient.account}, {mailbox}",
+                own, now, "junk" if is_junk else "accept", f"delivered to {recipient.account}, {mailbox}",
                 self._inputs(tx, envelope, found, content), steps, questions,
             )  # fmt: skip
             prefix = b"".join(
@@ -287,7 +297,12 @@ class Incoming:
                 )
             )
             account = services.store.open(recipient.account)
-            waiting.append(deliver.into(account, mailbox, what, prefix=prefix, decision=(own, decision.to_json())))
+            # The word filter does not learn from its own verdicts: they are nobody's word but its own.
+            mark = (lambda mailbox: None) if is_junk else partial(mark_of, settings=settings)
+            waiting.append(
+                deliver.into(account, mailbox, what, prefix=prefix, decision=(own, decision.to_json()), mark_of=mark)
+            )
+            kinds.append(str(own_judgement.kind))
         outcomes = await _all(waiting)
         failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if failed:
@@ -300,10 +315,25 @@ class Incoming:
             "delivered",
             extra={
                 "id": id_text(number), "from": envelope.mail_from, "accounts": ",".join(accounts), "size": content.size,
-                "kind": str(judgement.kind), "peer": str(envelope.ip),
+                "kind": ",".join(dict.fromkeys(kinds)), "peer": str(envelope.ip),
             },
         )  # fmt: skip
         return Reply(250, f"taken as {id_text(number)}", "2.0.0")
+
+    def _own(
+        self,
+        judgement: mox_junk.Judgement,
+        account: str,
+        found: Authentication,
+        envelope: Envelope,
+        words: Words,
+        settings: Junk,
+    ) -> mox_junk.Judgement:
+        """What an account thinks of it, whose people have marked messages before."""
+        if judgement.kind is not mox_junk.Kind.ACCEPT:
+            return judgement
+        said = self._services.filters.classify(account, words, settings)
+        return judgement if said is None else mox_junk.judge(found.signals(envelope), said, parameters(settings))
 
     async def _returned(self, tx: Transaction, part: mox_message.Part, content: mox_message.Content) -> None:
         """A notice: it is in its mailbox, and its sender's queue hears of it."""

@@ -12,7 +12,8 @@ from mox_message import Content, Part, decode, readable
 
 # Another version finds other words: what was learned with this one cannot be forgotten with that one.
 VERSION = 1
-FIELDS = ("from", "to", "cc", "bcc", "reply-to", "subject", "sender", "return-path")
+# What a message has when it is judged: Return-Path comes later.
+FIELDS = ("from", "to", "cc", "bcc", "reply-to", "subject", "sender")
 MAX_WORDS = 5_000  # of one message
 MAX_TEXT = 128 * 1024  # octets of one part that are looked at
 MAX_TEXTS = 20  # parts that are looked at

@@ -8,6 +8,7 @@ import logging
 from asyncio import Future
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,11 +19,11 @@ from mox_store.database import Database, Durability
 from mox_store.disk import Disk, Loop, StoreError, Syncer, told
 from mox_store.ground import leap
 from mox_store.group import Connection
-from mox_store.mailbox import INITIAL
-from mox_store.message import Staged, Traits
+from mox_store.mailbox import INITIAL, Mailbox
+from mox_store.message import Mark, Staged, Traits
 from mox_store.reading import Reading
 from mox_store.sweep import forget
-from mox_store.transaction import Transaction
+from mox_store.transaction import MarkRule, Transaction
 from mox_store.upgrade import SCHEMA, UPGRADES
 from mox_store.view import View
 from mox_store.wal import Presence
@@ -56,8 +57,10 @@ class Account(Reading):
         stager: Syncer | None = None,
         disk: Disk | None = None,
         make_traits: Callable[[Content], Traits] | None = None,
+        mark_rule: MarkRule | None = None,
     ) -> None:
         self.name = name
+        self._mark_rule = mark_rule
         self.folder = folder
         self._clock = clock
         self._loop = loop
@@ -113,13 +116,18 @@ class Account(Reading):
 
     # -- changing
 
+    def _transaction(self, db: Connection) -> Transaction:
+        tx = Transaction(db, self._clock())
+        tx.mark_rule = self._mark_rule
+        return tx
+
     def commit(self, operation: Callable[[Transaction], T]) -> Future[T]:
         """Runs `operation` in the next shared transaction.  The future is done when the result is on disk and the
         views of this process show it; watchers are told just after."""
         made: list[Transaction] = []
 
         def run(db: Connection) -> T:
-            tx = Transaction(db, self._clock())
+            tx = self._transaction(db)
             made.append(tx)
             return operation(tx)
 
@@ -145,7 +153,7 @@ class Account(Reading):
     def write(self) -> Iterator[Transaction]:
         """A blocking durable transaction: command lines, start-up."""
         with self.database.write() as db:
-            tx = Transaction(db, self._clock())
+            tx = self._transaction(db)
             yield tx
         if tx.changes:
             self._catch_up(tx.changes[-1].modseq)
@@ -291,8 +299,10 @@ class Store:
         durability: Durability = "group",
         disk: Disk | None = None,
         make_traits: Callable[[Content], Traits] | None = None,
+        mark_rule: Callable[[str, Mailbox], Mark | None] | None = None,
     ) -> None:
         self.folder = folder
+        self._mark_rule = mark_rule
         self._make_traits = make_traits
         self._clock = clock
         self._loop = loop
@@ -328,6 +338,7 @@ class Store:
                     stager=self._stager,
                     disk=self._disk,
                     make_traits=self._make_traits,
+                    mark_rule=partial(self._mark_rule, name) if self._mark_rule is not None else None,
                 )
             except OSError as error:
                 raise told(error, f"{self.folder / name}") from error

@@ -105,6 +105,10 @@ class HistoryChanges:
         """The junk filter has learned this mark of the message (NONE: has forgotten it)."""
         self._db.execute("UPDATE message SET trained=? WHERE id=?", (mark, message))
 
+    def forget_training(self) -> None:
+        """The junk filter has forgotten everything: every mark is to be learned again."""
+        self._db.execute("UPDATE message SET trained=0 WHERE trained<>0")
+
     def wrote(self, addresses: Iterable[str]) -> None:
         """The owner has written to these."""
         self._db.executemany(

@@ -19,6 +19,11 @@ class Mark(IntEnum):
     NONE = 0
     JUNK = 1
 
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The keyword that says so, if there is one."""
+        return {Mark.JUNK: ("$Junk",), Mark.WANTED: ("$NotJunk",)}.get(self, ())
+
 
 class Flag(IntFlag):
     """The system flags (RFC 9051 2.3.2) as bits of `entry.flags`; keywords have the bits above."""

@@ -45,6 +45,11 @@ class Reading:
         row = self.database.row("SELECT value FROM fact WHERE name='modseq'")
         return int(row[0]) if row else 0
 
+    def fact(self, name: str) -> int:
+        """A number that `Transaction.set_fact` kept; 0 when there is none."""
+        row = self.database.row("SELECT value FROM fact WHERE name=?", (name,))
+        return int(row[0]) if row else 0
+
     def mailboxes(self) -> list[Mailbox]:
         """Every mailbox with its counters, by name."""
         return read_mailboxes(self.database)

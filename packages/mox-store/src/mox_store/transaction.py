@@ -4,7 +4,7 @@ Every method works on committed-or-nothing ground; who hears of the changes, and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -26,6 +26,12 @@ _ADD_MESSAGE = (
 )
 _ADD_ENTRY = "INSERT INTO entry(mailbox,uid,flags,size,modseq,message,saved,createseq) VALUES(?,?,?,?,?,?,?,?)"
 _Entry = tuple[int, int, int, int, int]  # (uid, flags, size, modseq, message)
+# What being in a mailbox says of a message: that it is junk, that it is wanted, that nobody said (Mark.NONE), or
+# (None) nothing that should change its keywords.
+MarkRule = Callable[[Mailbox], Mark | None]
+# As registered with IANA, and as older clients write them.
+_JUNK_WORDS = ("$Junk", "Junk")
+_WANTED_WORDS = ("$NotJunk", "NonJunk", "NotJunk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,9 @@ class Flagged:
 
 class Transaction(MailboxOperations):
     """Operations inside one commit."""
+
+    # Who copies or moves a message from one kind of mailbox into another has said what it is.
+    mark_rule: MarkRule | None = None
 
     @cached_property
     def added_entries(self) -> dict[int, list[tuple[int, int, int, int, int]]]:
@@ -127,8 +136,11 @@ class Transaction(MailboxOperations):
         if not entries:
             return []
         target = self.learn(target, tuple({name for entry in entries for name in source.names(entry[1])}))
+        target, mark = self._said(source, target)
         modseq = self._modseq()
         carried = [self._carried(source, entry[1], target) for entry in entries]
+        if mark is not None:
+            carried = [marked(target, bits, mark) for bits in carried]
         first, _ = self._grow(target, modseq, [(bits, e[2]) for bits, e in zip(carried, entries, strict=True)])
         pairs: list[tuple[int, int]] = []
         rows = []
@@ -140,7 +152,18 @@ class Transaction(MailboxOperations):
         self._db.executemany(_ADD_ENTRY, rows)
         self._db.executemany("UPDATE message SET copies=copies+1,expunged=NULL WHERE id=?", [(e[4],) for e in entries])
         self._note(modseq, target.id, Kind.ADDED, [new for _, new in pairs])
+        if mark is not None:
+            self._marked(target, [(entry[4], bits) for entry, bits in zip(entries, carried, strict=True)])
         return pairs
+
+    def _said(self, source: Mailbox, target: Mailbox) -> tuple[Mailbox, Mark | None]:
+        """What going from one to the other says of a message; the target, with the keywords for it."""
+        if self.mark_rule is None or (mark := self.mark_rule(target)) is None or mark == self.mark_rule(source):
+            return target, None
+        try:
+            return self.learn(target, mark.keywords), mark
+        except MailboxError:  # it has as many keywords as it may have: the message goes there all the same
+            return target, None
 
     def _carried(self, source: Mailbox, bits: int, target: Mailbox) -> int:
         return bits if source.keywords == target.keywords else target.bits(source.names(bits))
@@ -210,7 +233,7 @@ class Transaction(MailboxOperations):
 
     def _marked(self, mailbox: Mailbox, messages: Sequence[tuple[int, int]]) -> None:
         """(message, flags) whose keywords changed: do they say junk, or not junk?"""
-        junk, wanted = mailbox.bits(("$Junk",)), mailbox.bits(("$NotJunk", "NonJunk"))
+        junk, wanted = mailbox.bits(_JUNK_WORDS), mailbox.bits(_WANTED_WORDS)
         if junk | wanted:
             for message, flags in messages:
                 self.history.mark(message, _mark(bool(flags & junk), bool(flags & wanted)))
@@ -328,10 +351,17 @@ def _flagged(action: FlagAction, had: int, bits: int) -> int:
     return had & ~bits if action == "remove" else bits
 
 
+def marked(mailbox: Mailbox, bits: int, mark: Mark) -> int:
+    """Flags with the keyword for the mark, and without those that speak against it.  Who said "not junk" before (as
+    clients do when they move a message out of Junk) is not contradicted by a mailbox that says nothing."""
+    against = _WANTED_WORDS if mark is Mark.JUNK else _JUNK_WORDS
+    return bits & ~mailbox.bits(against) | mailbox.bits(mark.keywords)
+
+
 def _mark(junk: bool, wanted: bool) -> Mark:
     if junk == wanted:  # neither, or a client that says both
         return Mark.NONE
     return Mark.JUNK if junk else Mark.WANTED
 
 
-__all__ = ["FORMAT", "FlagAction", "Flagged", "Transaction"]
+__all__ = ["FORMAT", "FlagAction", "Flagged", "MarkRule", "Transaction"]

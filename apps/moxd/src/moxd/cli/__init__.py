@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from moxd.cli import account, config, message, queue, sendmail, serve, tools
+from moxd.cli import account, config, junk, message, queue, sendmail, serve, tools
 
 # sysexits.h
 OK, FAILED, USAGE, UNAVAILABLE, SOFTWARE, NO_PERMISSION, BAD_CONFIG = 0, 1, 2, 69, 70, 77, 78
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"moxd {_version()}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for family in (serve, config, account, message, queue, sendmail, tools):
+    for family in (serve, config, account, message, junk, queue, sendmail, tools):
         family.add(commands)
     return top
 

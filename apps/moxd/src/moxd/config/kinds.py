@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -64,10 +65,19 @@ def _proxy(text: str) -> str:
     return text
 
 
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+    return text
+
+
 DomainName = Annotated[str, AfterValidator(_domain_name)]
 DomainPattern = Annotated[str, AfterValidator(_pattern)]
 HostName = Annotated[str, AfterValidator(_host)]
 IpText = Annotated[str, AfterValidator(_ip)]
 ServerText = Annotated[str, AfterValidator(_server)]
 ProxyText = Annotated[str, AfterValidator(_proxy)]
+Pattern = Annotated[str, AfterValidator(_expression)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from moxd.config.kinds import DomainName, IpText, Port, ServerText, Settings
+from moxd.config.kinds import DomainName, IpText, Pattern, Port, ServerText, Settings
 from moxd.config.transports import AccountRoute, DomainRoute, GlobalRoute, Transport
 
 MAX_WORKERS = 64
@@ -110,6 +110,21 @@ class Domain(Settings):
     routes: tuple[DomainRoute, ...] = ()
 
 
+class Junk(Settings):
+    """What an account's mailboxes say of the messages that are put into them, and whether their words are learned.
+
+    The patterns are regular expressions, searched in names of mailboxes in lower case, in this order; the mailbox with
+    the special use \\Junk is junk in any case.  With exactly one left empty, it stands for every other mailbox."""
+
+    marks: bool = True
+    junk: Pattern = "^(junk|spam)"
+    neutral: Pattern = "^(inbox|neutral|postmaster|dmarc|tlsrpt|rejects)"
+    wanted: Pattern = ""
+    words: bool = True
+    # Above this probability a message is put into Junk.
+    threshold: float = Field(default=0.95, gt=0.5, lt=1)
+
+
 class Account(Settings):
     """A person: the addresses that lead to them.  `@example.org` is every address of that domain not named."""
 
@@ -120,6 +135,7 @@ class Account(Settings):
     routes: tuple[AccountRoute, ...] = ()
     # Logins whose messages get a reverse-path of their own each, so that what comes back is matched to its message.
     fromid_logins: tuple[str, ...] = ()
+    junk: Junk = Junk()
     # Addresses that fail for good are not written to any more, until `moxd queue suppress remove`.
     suppress: bool = False
     # How much may be sent within 24 hours, counted in recipients: a stolen password is worth less.  0: no limit.
