@@ -41,7 +41,14 @@ submission = {submission}
 submissions = {submissions}
 imap = {imap}
 imaps = {imaps}
+{web}
 tls = {{ certificate = "tls/server.pem", key = "tls/server-key.pem" }}
+"""
+_WEB = """\
+http = {http}
+https = {https}
+submissions_on_https = true
+imaps_on_https = true
 """
 _DOMAINS = """\
 [domains."{domain}".dkim.selectors.test]
@@ -134,17 +141,29 @@ def configure(
     give_up_hours: float | None = None,
     extra: str = "",
     passwords: bool = True,
+    web: bool = False,
+    names: Sequence[str] = (),
 ) -> dict[str, int]:
     """Writes a configuration, its certificates and keys, and sets the passwords (which makes the data); the ports."""
     from moxd.tls import certificates
 
     folder.mkdir(parents=True, exist_ok=True)
-    ports = ports or free_ports(address, ("smtp", "submission", "submissions", "imap", "imaps"))
-    certificates.ensure(folder / "tls", [host, "localhost", ip_address(address)], datetime.now(UTC))
+    services = ("smtp", "submission", "submissions", "imap", "imaps", *(("http", "https") if web else ()))
+    ports = ports or free_ports(address, services)
+    certificates.ensure(folder / "tls", [host, "localhost", ip_address(address), *names], datetime.now(UTC))
     _dkim_key(folder / "dkim.pem")
     give_up = f"give_up_hours = {give_up_hours}" if give_up_hours is not None else ""
+    on_web = _WEB.format(**ports) if web else ""
     text = _STATIC.format(
-        host=host, workers=workers, dns=dns, outgoing=outgoing, give_up=give_up, address=address, extra=extra, **ports
+        host=host,
+        workers=workers,
+        dns=dns,
+        outgoing=outgoing,
+        give_up=give_up,
+        address=address,
+        extra=extra,
+        web=on_web,
+        **ports,
     )
     (folder / "moxd.toml").write_text(text)
     (folder / "domains.toml").write_text(_DOMAINS.format(domain=domain))
@@ -192,7 +211,9 @@ def moxd(
     running = Running(
         [*wrapper, sys.executable, "-m", "moxd", "serve", "--config", str(folder)], folder, "moxd", environment
     )
-    workers = int(re.search(r"^workers = (\d+)", (folder / "moxd.toml").read_text(), re.MULTILINE)[1])  # type: ignore[index]
+    written = (folder / "moxd.toml").read_text()
+    workers = int(re.search(r"^workers = (\d+)", written, re.MULTILINE)[1])  # type: ignore[index]
+    workers += workers > 1 and "\nhttps = " in written  # the web has a process of its own
     try:
         running.wait_until(
             lambda: running.output.count(" serving ") >= before + workers and answers(ports["imaps"], address), 30

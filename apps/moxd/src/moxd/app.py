@@ -11,12 +11,14 @@ import os
 import random
 import secrets
 import signal
+import socket
 import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mox_dns
 import mox_imap
@@ -29,7 +31,7 @@ from mox_smtp import aio as smtp_aio
 from moxd import deliver, spool
 from moxd import log as moxd_log
 from moxd.config import Config, ConfigError, read_domains
-from moxd.config.values import Junk
+from moxd.config.values import WEB_SERVICES, Junk
 from moxd.decision import Decision
 from moxd.decisions import RefusalLog
 from moxd.directory import Directory
@@ -48,6 +50,9 @@ from moxd.tls.contexts import CertificateError, server_context
 from moxd.tls.dkim_keys import DkimKey
 from moxd.training import Filters, Trainer
 from moxd.workers import Supervisor, User, drop_to
+
+if TYPE_CHECKING:
+    from moxd.web.server import WebServer
 
 log = logging.getLogger("moxd")
 
@@ -77,6 +82,7 @@ class Contexts:
 
     smtp: ssl.SSLContext | None
     login: ssl.SSLContext | None
+    web: ssl.SSLContext | None = None
 
 
 def load_contexts(config: Config) -> Mapping[str, Contexts]:
@@ -87,7 +93,13 @@ def load_contexts(config: Config) -> Mapping[str, Contexts]:
             found[name] = Contexts(None, None)
             continue
         certificate, key = config.path(listener.tls.certificate), config.path(listener.tls.key)
-        found[name] = Contexts(server_context(certificate, key, tickets=False), server_context(certificate, key))
+        alpn = ["http/1.1"]
+        alpn += ["smtp"] * listener.submissions_on_https + ["imap"] * listener.imaps_on_https
+        found[name] = Contexts(
+            server_context(certificate, key, tickets=False),
+            server_context(certificate, key),
+            server_context(certificate, key, alpn=alpn) if listener.https is not None else None,
+        )
     return found
 
 
@@ -176,7 +188,8 @@ class App:
         self.verifier = _Verifier(self.logins, keep_secret(data))
         self._imap_logins = ImapLogins(self.logins, self._account_backend, self.verifier)
         self._limiter = Limiter(per_minute(config.static.connections_per_minute))
-        self._servers: list[smtp_aio.Server | imap_aio.Server] = []
+        self._servers: list[smtp_aio.Server | imap_aio.Server | WebServer] = []
+        self._web: WebServer | None = None
 
     # -- parts
 
@@ -239,45 +252,22 @@ class App:
             await self._stopping.wait()
         finally:
             sweeper.cancel()
-            await asyncio.gather(*(server.drain(DRAIN_SECONDS) for server in self._servers))
+            await asyncio.gather(*(server.drain(DRAIN_SECONDS) for server in dict.fromkeys(self._servers)))
             await self._trainer.stop()
             await self.outgoing.stop()
             self.close()
 
-    async def _listen(self, bound: Bound) -> smtp_aio.Server | imap_aio.Server:
+    async def _listen(self, bound: Bound) -> smtp_aio.Server | imap_aio.Server | WebServer:
         static, contexts = self.config.static, self._contexts[bound.listener]
+        if bound.service in WEB_SERVICES:
+            return await self._listen_web(bound)
         if bound.service in ("imap", "imaps"):
-            return await imap_aio.serve(
-                self._imap_logins,
-                bound.socket,
-                mox_imap.ImapConfig(
-                    hostname=static.hostname,
-                    starttls=contexts.login is not None,
-                    limits=mox_imap.WireLimits(append=static.max_message_size),
-                    modseqs=True,
-                ),
-                tls_context=contexts.login,
-                implicit_tls=bound.service == "imaps",
+            return await self._serve_imap(bound.socket, contexts.login, implicit_tls=bound.service == "imaps")
+        if bound.service in SUBMISSION:
+            return await self._serve_submission(
+                bound.socket, contexts.login, implicit_tls=bound.service == "submissions"
             )
         limits = mox_smtp.Limits(message=static.max_message_size)
-        if bound.service in SUBMISSION:
-            config = mox_smtp.ServerConfig(
-                static.hostname,
-                limits,
-                starttls=bound.service == "submission",
-                auth=MECHANISMS,
-                auth_needed=True,
-                dsn=True,
-                requiretls=True,
-                future_release=FUTURE_RELEASE,
-            )
-            return await smtp_aio.serve(
-                lambda connection: Submission(self, connection),
-                bound.socket,
-                config,
-                tls_context=contexts.login,
-                implicit_tls=bound.service == "submissions",
-            )
         services = self._services()
         # DSN is not offered: to tell of success whoever names a sender is to write to strangers for forgers.  What
         # requires TLS comes to its mailbox here, so it asks no more of us.
@@ -286,6 +276,62 @@ class App:
         return await smtp_aio.serve(
             lambda connection: Incoming(services, connection), bound.socket, config, tls_context=contexts.smtp
         )
+
+    async def _serve_imap(
+        self, sock: socket.socket | None, context: ssl.SSLContext | None, *, implicit_tls: bool
+    ) -> imap_aio.Server:
+        return await imap_aio.serve(
+            self._imap_logins,
+            sock,
+            mox_imap.ImapConfig(
+                hostname=self.config.static.hostname,
+                starttls=context is not None,
+                limits=mox_imap.WireLimits(append=self.config.static.max_message_size),
+                modseqs=True,
+            ),
+            tls_context=context,
+            implicit_tls=implicit_tls,
+        )
+
+    async def _serve_submission(
+        self, sock: socket.socket | None, context: ssl.SSLContext | None, *, implicit_tls: bool
+    ) -> smtp_aio.Server:
+        config = mox_smtp.ServerConfig(
+            self.config.static.hostname,
+            mox_smtp.Limits(message=self.config.static.max_message_size),
+            starttls=not implicit_tls,
+            auth=MECHANISMS,
+            auth_needed=True,
+            dsn=True,
+            requiretls=True,
+            future_release=FUTURE_RELEASE,
+        )
+        return await smtp_aio.serve(
+            lambda connection: Submission(self, connection),
+            sock,
+            config,
+            tls_context=context,
+            implicit_tls=implicit_tls,
+        )
+
+    async def _listen_web(self, bound: Bound) -> WebServer:
+        """HTTP; on the port of HTTPS also what its clients ask for by ALPN."""
+        # Not imported where there is no web: it is a quarter of what a worker needs to start.
+        from moxd.web.server import WebServer
+        from moxd.web.site import Site
+
+        if self._web is None:
+            self._web = WebServer(Site(lambda: self.config).app)
+        context, listener = self._contexts[bound.listener].web, self.config.static.listeners[bound.listener]
+        others: dict[str, smtp_aio.Server | imap_aio.Server] = {}
+        if bound.service == "https":
+            if listener.submissions_on_https:
+                others["smtp"] = await self._serve_submission(None, context, implicit_tls=True)
+            if listener.imaps_on_https:
+                others["imap"] = await self._serve_imap(None, context, implicit_tls=True)
+        self._servers += others.values()
+        await self._web.listen(bound.socket, context if bound.service == "https" else None, others)
+        return self._web
 
     @property
     def spool(self) -> Path:
@@ -440,7 +486,8 @@ def serve(config: Config, options: Options = Options(), ready: Callable[[], None
     """Binds, drops privileges, serves until SIGTERM.  Raises BindError, CertificateError, PrivilegeError, OSError."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     moxd_log.set_up(config.static.log_level)
-    preload()
+    web = any(listener.http or listener.https for listener in config.static.listeners.values())
+    preload(web=web)
     workers = config.static.workers or os.cpu_count() or 1
     contexts, keys = load_contexts(config), load_keys(config)
     user = User.find(config.static.user) if config.static.user is not None and os.geteuid() == 0 else None
@@ -452,7 +499,7 @@ def serve(config: Config, options: Options = Options(), ready: Callable[[], None
         elif os.geteuid() == 0 and not options.all_local:
             log.warning('running as root; set user = "…" in moxd.toml so that moxd drops to it after binding its ports')
         prepare(config)
-        for bound in sets[0]:
+        for bound in (*sets[0], *(sets[-1] if len(sets) > workers else ())):
             log.info(
                 "listening", extra={"listener": bound.listener, "service": bound.service, "address": bound.address}
             )
@@ -471,7 +518,7 @@ def serve(config: Config, options: Options = Options(), ready: Callable[[], None
             newest[:] = [found or newest[-1]]
             return found is not None
 
-        return Supervisor(workers, work, reread, lambda: close_all(sets)).run()
+        return Supervisor(len(sets), work, reread, lambda: close_all(sets)).run()
     finally:
         close_all(sets)
 

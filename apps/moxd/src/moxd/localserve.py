@@ -22,7 +22,7 @@ from moxd.tls import certificates, dkim_keys
 
 ACCOUNT = "mox"
 ADDRESS = "mox@localhost"
-PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993}
+PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "http": 80, "https": 443}
 HIGHEST = 65535 - max(PORTS.values())
 
 
@@ -48,8 +48,10 @@ def configuration(folder: Path, ports_from: int, workers: int, log_level: str, f
     """The configuration that localserve runs with."""
     listener = Listener(
         addresses=_addresses(),
+        submissions_on_https=True,
+        imaps_on_https=True,
         tls=Tls(certificate=files.certificate, key=files.key),
-        **{name: port + ports_from for name, port in PORTS.items()},
+        **{name: port + ports_from for name, port in PORTS.items()},  # type: ignore[arg-type]  # their names are ports
     )
     static = Static(
         hostname="localhost",
@@ -118,6 +120,8 @@ password: {secret}
 SMTP {listener.smtp}   \
 submission {listener.submission} (STARTTLS), {listener.submissions} (TLS)   \
 IMAP {listener.imap} (STARTTLS), {listener.imaps} (TLS)
+HTTP {listener.http}   HTTPS {listener.https} (submission and IMAP by ALPN, too); a mail program finds its settings at
+https://localhost:{listener.https}/mail/config-v1.1.xml?emailaddress={ADDRESS}
 
 send one:     swaks --server localhost:{listener.submission} -tls --auth PLAIN --auth-user {ADDRESS} \
 --auth-password {secret} --from {ADDRESS} --to {ADDRESS}

@@ -26,6 +26,8 @@ OURS = (
     "mox_dns", "mox_message", "mox_spf", "mox_dkim", "mox_dmarc", "mox_mtasts", "mox_tlsrpt", "mox_dane", "mox_sasl",
     "mox_smtp", "mox_imap", "mox_junk", "mox_store", "mox_queue",
 )  # fmt: skip
+# When there is a web to serve.
+WEB = ("moxd.web.server", "moxd.web.site", "uvicorn.lifespan.off", "uvicorn.protocols.http.flow_control")
 LEFT_OUT = ("__main__", "testing")
 
 
@@ -40,9 +42,9 @@ def ours() -> list[str]:
     return found
 
 
-def preload() -> None:
+def preload(*, web: bool = False) -> None:
     """Imports it all; what is not there is not needed."""
-    for name in (*MODULES, *ours()):
+    for name in (*MODULES, *ours(), *(WEB if web else ())):
         try:
             importlib.import_module(name)
         except ImportError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from moxd.config import Listener
+from moxd.config.values import WEB_SERVICES
 
 BACKLOG = 1024
 
@@ -75,20 +76,25 @@ def _refuse_taken(address: str, port: int) -> None:
 
 
 def bind_all(listeners: Mapping[str, Listener], workers: int) -> list[list[Bound]]:
-    """For each worker its sockets of all listeners.  Raises BindError; nothing stays bound then."""
+    """For each worker its sockets of all listeners; with several workers, and if there is a web, one set more for the
+    process that serves it.  Raises BindError; nothing stays bound then."""
     sets: list[list[Bound]] = [[] for _ in range(workers)]
+    web: list[Bound] = []
     try:
         for name, listener in listeners.items():
             for address in listener.addresses:
                 for service, port in listener.ports().items():
+                    if workers > 1 and service in WEB_SERVICES:
+                        web.append(Bound(name, service, _bind(address, port, shared=False)))
+                        continue
                     if workers > 1:
                         _refuse_taken(address, port)
                     for bound in sets:
                         bound.append(Bound(name, service, _bind(address, port, workers > 1)))
     except BindError:
-        close_all(sets)
+        close_all([*sets, web])
         raise
-    return sets
+    return [*sets, web] if web else sets
 
 
 def close_all(sets: list[list[Bound]]) -> None:

@@ -33,12 +33,20 @@ def static_problems(folder: Path, static: Static) -> Iterator[Found]:
         at = ("listeners", name)
         ports = listener.ports()
         if not ports:
-            yield at, "has no service; give it at least one of smtp, submission, submissions, imap, imaps"
+            yield at, "has no service; give it at least one of smtp, submission, submissions, imap, imaps, http, https"
         if listener.tls is not None:
             yield from readable(folder, (*at, "tls", "certificate"), listener.tls.certificate)
             yield from readable(folder, (*at, "tls", "key"), listener.tls.key)
         elif {"submission", "submissions", "imap", "imaps"} & ports.keys():
             yield at, "people log in here, so it needs tls = { certificate = …, key = … }"
+        elif "https" in ports:
+            yield at, "https needs tls = { certificate = …, key = … }"
+        for service, name_of in (("submissions_on_https", "smtp"), ("imaps_on_https", "imap")):
+            if getattr(listener, service) and listener.https is None:
+                yield (
+                    (*at, service),
+                    f"{name_of} is wanted on the port of https, and there is none; add https = 443",
+                )
         for service, port in ports.items():
             for address in listener.addresses:
                 other = taken.setdefault((address, port), f"{name}.{service}")

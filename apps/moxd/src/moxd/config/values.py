@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+import mox_mtasts
 from moxd.config.kinds import DomainName, IpText, Pattern, Port, ServerText, Settings
 from moxd.config.transports import AccountRoute, DomainRoute, GlobalRoute, Transport
 
 MAX_WORKERS = 64
+
+
+WEB_SERVICES = ("http", "https")
 
 
 class Tls(Settings):
@@ -30,11 +34,20 @@ class Listener(Settings):
     submissions: Port | None = None
     imap: Port | None = None
     imaps: Port | None = None
+    # How mail programs are to be set up, and MTA-STS policies; both ports, because some programs ask the first.
+    http: Port | None = None
+    https: Port | None = None
+    # Submission and IMAP on the port of HTTPS too, for whom a network lets out nowhere else: the client asks for
+    # "smtp" or "imap" by ALPN (RFC 7301).
+    submissions_on_https: bool = False
+    imaps_on_https: bool = False
+    # The host that mail programs are told to connect to, where it is not `hostname`.
+    hostname: DomainName | None = None
     tls: Tls | None = None
 
     def ports(self) -> dict[str, int]:
         """Service name -> port, in a fixed order."""
-        names = ("smtp", "submission", "submissions", "imap", "imaps")
+        names = ("smtp", "submission", "submissions", "imap", "imaps", *WEB_SERVICES)
         return {name: port for name in names if (port := getattr(self, name)) is not None}
 
 
@@ -100,8 +113,31 @@ class Dkim(Settings):
     selectors: dict[str, Selector] = Field(default_factory=dict)
 
 
+class MtaSts(Settings):
+    """The MTA-STS policy that is served for a domain (RFC 8461 3.2) at https://mta-sts.<domain>/.
+
+    Senders look at it again when the `id` of the TXT record at _mta-sts.<domain> is another one."""
+
+    mode: mox_mtasts.Mode = mox_mtasts.Mode.ENFORCE
+    mx: tuple[str, ...] = Field(min_length=1)
+    max_age: int = Field(default=7 * 86400, ge=86400, le=mox_mtasts.MAX_MAX_AGE)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        self.policy()
+        return self
+
+    def policy(self) -> mox_mtasts.Policy:
+        """The policy."""
+        return mox_mtasts.Policy(self.mode, tuple(pattern.lower() for pattern in self.mx), self.max_age)
+
+
 class Domain(Settings):
     """A domain that mail is taken for."""
+
+    # The host that mail programs of this domain's people are told to connect to, where it is not the listener's.
+    client_settings_host: DomainName | None = None
+    mta_sts: MtaSts | None = None
 
     separator: str = Field(default="+", max_length=1)
     case_sensitive: bool = False

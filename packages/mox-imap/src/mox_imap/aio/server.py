@@ -49,20 +49,33 @@ class Server:
         self.most = most
         self.draining = False
         self.sessions: set[_Session] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._make: type[_Session]
         self._listening: asyncio.AbstractServer | None = None
         self._empty: asyncio.Event | None = None
 
-    async def listen(self, sock: socket.socket) -> None:
-        """Takes connections from a bound, listening socket."""
-        loop = asyncio.get_running_loop()
+    def begin(self) -> None:
+        """Makes ready for connections: those of `listen`, and those that `session` is for."""
+        loop = self._loop = asyncio.get_running_loop()
         uvloop = type(loop).__module__.startswith("uvloop")
         if not uvloop:
             sslproto.SSLProtocol.max_size = TLS_BUFFER
-        make: type[_Session] = _Plain if uvloop else _Buffered
+        self._make = _Plain if uvloop else _Buffered
+
+    def session(self) -> asyncio.BaseProtocol:
+        """A session for a connection that somebody else took, such as one whose client chose IMAP by ALPN: its
+        `connection_made` is to be called, with a TLS transport where TLS is implicit."""
+        assert self._loop is not None
+        return cast(asyncio.BaseProtocol, self._make(self, self._loop))
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Takes connections from a bound, listening socket."""
+        self.begin()
+        loop = asyncio.get_running_loop()
         # Not start_tls for implicit TLS: uvloop may read a client's hello before a task gets to run.
         context = self.tls_context if self.implicit_tls else None
         self._listening = await loop.create_server(
-            lambda: cast(Any, make(self, loop)),
+            lambda: cast(Any, self.session()),
             sock=sock,
             backlog=BACKLOG,
             ssl=context,
@@ -99,16 +112,20 @@ class Server:
 
 async def serve(
     logins: Logins,
-    sock: socket.socket,
+    sock: socket.socket | None,
     config: ImapConfig,
     *,
     tls_context: ssl.SSLContext | None = None,
     implicit_tls: bool = False,
     most: int = 2000,
 ) -> Server:
-    """Serves IMAP on a bound, listening socket.  `most`: connections at a time; more get BYE."""
+    """Serves IMAP on a bound, listening socket; with None only what is handed to `Server.session`.  `most`: connections
+    at a time; more get BYE."""
     server = Server(logins, config, tls_context, implicit_tls=implicit_tls, most=most)
-    await server.listen(sock)
+    if sock is not None:
+        await server.listen(sock)
+    else:
+        server.begin()
     return server
 
 
@@ -286,7 +303,11 @@ class _Session:
                 self._linger(transport)
 
     def _linger(self, transport: asyncio.Transport) -> None:
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:  # the client is gone already, and the loop has not said so yet
+            transport.abort()
+            return
         self._resume()
         if self._timer is not None:
             self._timer.cancel()

@@ -121,6 +121,7 @@ class Server:
         # What is read is taken out at once, so one buffer is enough for all connections of a loop.
         self.buffer = memoryview(bytearray(READ_SIZE))
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._make: type[Session]
         self._sweeper: asyncio.TimerHandle | None = None
         self._listening: asyncio.AbstractServer | None = None
         self._empty: asyncio.Event | None = None
@@ -130,9 +131,9 @@ class Server:
         )
         self._sweep_seconds = max(0.01, min(SWEEP_SECONDS, shortest / 4))
 
-    async def listen(self, sock: socket.socket) -> None:
-        """Takes connections from a bound, listening socket."""
-        from mox_smtp.aio.session import HANDSHAKE_SECONDS, LINGER_SECONDS, Buffered, Plain
+    def begin(self) -> None:
+        """Makes ready for connections: those of `listen`, and those that `session` is for."""
+        from mox_smtp.aio.session import Buffered, Plain
 
         loop = self._loop = asyncio.get_running_loop()
         self.epoch = time.time() - loop.time()
@@ -140,12 +141,25 @@ class Server:
         if not uvloop:
             sslproto.SSLProtocol.max_size = TLS_BUFFER
         # A PROXY header is read to its last octet and no further, for which the buffer must be ours.
-        make: type[Session] = Plain if uvloop and not self.config.proxy_from else Buffered
+        self._make = Plain if uvloop and not self.config.proxy_from else Buffered
+
+    def session(self) -> asyncio.BaseProtocol:
+        """A session for a connection that somebody else took, such as one whose client chose SMTP by ALPN: its
+        `connection_made` is to be called, with a TLS transport where TLS is implicit."""
+        assert self._loop is not None
+        return cast(asyncio.BaseProtocol, self._make(self, self._loop))
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Takes connections from a bound, listening socket."""
+        from mox_smtp.aio.session import HANDSHAKE_SECONDS, LINGER_SECONDS
+
+        self.begin()
+        loop = asyncio.get_running_loop()
         # Implicit TLS is the loop's business from the first octet: uvloop reads a client's hello before a task of ours
         # could run.  Behind a proxy the header comes first, in the clear.
         context = self.tls_context if self.implicit_tls and not self.config.proxy_from else None
         self._listening = await loop.create_server(
-            lambda: cast(Any, make(self, loop)),
+            lambda: cast(Any, self.session()),
             sock=sock,
             backlog=BACKLOG,
             ssl=context,
@@ -199,14 +213,18 @@ class Server:
 
 async def serve(
     make_handler: Callable[[Connection], Handler],
-    sock: socket.socket,
+    sock: socket.socket | None,
     config: ServerConfig,
     tls_context: ssl.SSLContext | None = None,
     implicit_tls: bool = False,
     *,
     most: int = 2000,
 ) -> Server:
-    """Serves SMTP on a bound, listening socket.  `most`: connections at a time; more are told 421."""
+    """Serves SMTP on a bound, listening socket; with None only what is handed to `Server.session`.  `most`: connections
+    at a time; more are told 421."""
     server = Server(make_handler, config, tls_context, implicit_tls=implicit_tls, most=most)
-    await server.listen(sock)
+    if sock is not None:
+        await server.listen(sock)
+    else:
+        server.begin()
     return server
