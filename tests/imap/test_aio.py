@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import sys
 import time
 from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
@@ -263,3 +266,43 @@ def test_a_failed_handshake(
         again = connect(server)
         assert again.ask("a NOOP") == ["a OK NOOP done"]
         again.close()
+
+
+class Preface:
+    """mox_imap.aio.Preamble: one line that names an address."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    @property
+    def wanted(self) -> int:
+        return 1
+
+    def feed(self, data: bytes) -> aio.Origin | None:
+        self.data += data
+        return aio.Origin(ip_address(self.data.strip().decode())) if data == b"\n" else None
+
+
+def test_a_preamble_says_who_it_is(backend: MemoryBackend, uvloop: bool) -> None:
+    """It is read to its last octet and no further, and the session is told the address."""
+    seen = []
+
+    class Logins(MemoryBackend):
+        def allowed(self, peer: Any) -> bool:
+            seen.append(peer)
+            return True
+
+    logins = Logins()
+    config = ImapConfig(plaintext_login=True)
+    with running(logins, config, uvloop=uvloop, preamble=lambda peer: Preface()) as server:
+        talk = Talk(socket.create_connection(("127.0.0.1", server.port)))
+        talk.sock.sendall(b"203.0.113.7\r\na LOGIN nobody wrong\r\n")
+        assert talk.line().startswith("* OK")
+        assert talk.line().startswith("a NO")
+        assert seen[0] == ip_address("203.0.113.7")
+        talk.close()
+        talk = Talk(socket.create_connection(("127.0.0.1", server.port)))
+        talk.sock.sendall(b"a NOOP\r\n")  # no address
+        with contextlib.suppress(ConnectionResetError):
+            assert talk.line() == ""
+        talk.close()

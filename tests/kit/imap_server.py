@@ -40,6 +40,7 @@ def running(
     tls: ssl.SSLContext | None = None,
     implicit: bool = False,
     uvloop: bool = False,
+    preamble: Any = None,
 ) -> Iterator[Running]:
     """A server on a free port of this machine."""
     if uvloop:
@@ -52,7 +53,7 @@ def running(
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        starting = serve(backend, sock, config, tls_context=tls, implicit_tls=implicit)
+        starting = serve(backend, sock, config, tls_context=tls, implicit_tls=implicit, preamble=preamble)
         server = asyncio.run_coroutine_threadsafe(starting, loop).result(10)
         yield Running(loop, server, sock.getsockname()[1])
         asyncio.run_coroutine_threadsafe(server.drain(5), loop).result(10)

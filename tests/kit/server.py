@@ -42,6 +42,7 @@ submissions = {submissions}
 imap = {imap}
 imaps = {imaps}
 {web}
+{listener}
 tls = {{ certificate = "tls/server.pem", key = "tls/server-key.pem" }}
 """
 _WEB = """\
@@ -142,6 +143,7 @@ def configure(
     extra: str = "",
     passwords: bool = True,
     web: bool = False,
+    listener: str = "",
     names: Sequence[str] = (),
 ) -> dict[str, int]:
     """Writes a configuration, its certificates and keys, and sets the passwords (which makes the data); the ports."""
@@ -163,6 +165,7 @@ def configure(
         address=address,
         extra=extra,
         web=on_web,
+        listener=listener,
         **ports,
     )
     (folder / "moxd.toml").write_text(text)

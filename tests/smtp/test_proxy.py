@@ -199,3 +199,54 @@ def tls_pair(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     client.check_hostname = False
     client.verify_mode = ssl.CERT_NONE
     return make("mx.example", names=["mx.example"]).server_context(tmp_path), client
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_header_and_handshake_may_come_in_one_piece(
+    tls_pair: tuple[ssl.SSLContext, ssl.SSLContext], loop: str, version: int
+) -> None:
+    """As a proxy sends them that has waited for both: what follows the header is not read before TLS is there."""
+    factory = None
+    if loop == "uvloop":
+        factory = pytest.importorskip("uvloop", reason="uvloop is not installed").new_event_loop
+
+    async def at_once() -> bytes:
+        sock = socket.create_server(("127.0.0.1", 0))
+        server = await serve(lambda c: Noting(c, []), sock, TRUSTED, tls_pair[0], implicit_tls=True)
+        try:
+            return await asyncio.to_thread(_one_piece, sock.getsockname()[1], V4.to_bytes(version), tls_pair[1])
+        finally:
+            await server.drain(0.2)
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        for _ in range(20):
+            assert b"221 2.0.0" in runner.run(at_once())
+
+
+def _one_piece(port: int, header: bytes, context: ssl.SSLContext) -> bytes:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing)
+    with socket.create_connection(("127.0.0.1", port), 5) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        sock.sendall(header + outgoing.read())
+        while True:
+            incoming.write(sock.recv(65536))
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                continue
+        tls.write(b"EHLO a\r\nQUIT\r\n")
+        sock.sendall(outgoing.read())  # the end of the handshake and the first commands, in one piece too
+        said = b""
+        while b"221 " not in said:
+            try:
+                said += tls.read(65536)
+            except ssl.SSLWantReadError:
+                more = sock.recv(65536)
+                assert more, said
+                incoming.write(more)
+        return said

@@ -28,7 +28,7 @@ import mox_store
 from mox_dns.resolver import UdpResolver
 from mox_imap import aio as imap_aio
 from mox_smtp import aio as smtp_aio
-from moxd import deliver, spool
+from moxd import deliver, proxied, spool
 from moxd import log as moxd_log
 from moxd.config import Config, ConfigError, read_domains
 from moxd.config.values import WEB_SERVICES, Junk
@@ -43,6 +43,7 @@ from moxd.marks import mark_of
 from moxd.neighbours import Neighbours
 from moxd.outgoing import Outgoing
 from moxd.preload import preload
+from moxd.proxied import Networks
 from moxd.sockets import Bound, bind_all, close_all
 from moxd.submission import Submission
 from moxd.tls import dkim_keys
@@ -259,26 +260,34 @@ class App:
 
     async def _listen(self, bound: Bound) -> smtp_aio.Server | imap_aio.Server | WebServer:
         static, contexts = self.config.static, self._contexts[bound.listener]
+        proxies = static.listeners[bound.listener].proxy_from
         if bound.service in WEB_SERVICES:
             return await self._listen_web(bound)
         if bound.service in ("imap", "imaps"):
-            return await self._serve_imap(bound.socket, contexts.login, implicit_tls=bound.service == "imaps")
+            return await self._serve_imap(
+                bound.socket, contexts.login, implicit_tls=bound.service == "imaps", proxies=proxies
+            )
         if bound.service in SUBMISSION:
             return await self._serve_submission(
-                bound.socket, contexts.login, implicit_tls=bound.service == "submissions"
+                bound.socket, contexts.login, implicit_tls=bound.service == "submissions", proxies=proxies
             )
         limits = mox_smtp.Limits(message=static.max_message_size)
         services = self._services()
         # DSN is not offered: to tell of success whoever names a sender is to write to strangers for forgers.  What
         # requires TLS comes to its mailbox here, so it asks no more of us.
         tls = contexts.smtp is not None
-        config = mox_smtp.ServerConfig(static.hostname, limits, starttls=tls, requiretls=tls)
+        config = mox_smtp.ServerConfig(static.hostname, limits, starttls=tls, requiretls=tls, proxy_from=proxies)
         return await smtp_aio.serve(
             lambda connection: Incoming(services, connection), bound.socket, config, tls_context=contexts.smtp
         )
 
     async def _serve_imap(
-        self, sock: socket.socket | None, context: ssl.SSLContext | None, *, implicit_tls: bool
+        self,
+        sock: socket.socket | None,
+        context: ssl.SSLContext | None,
+        *,
+        implicit_tls: bool,
+        proxies: Networks = (),
     ) -> imap_aio.Server:
         return await imap_aio.serve(
             self._imap_logins,
@@ -291,10 +300,16 @@ class App:
             ),
             tls_context=context,
             implicit_tls=implicit_tls,
+            preamble=proxied.preamble(proxies) if proxies else None,
         )
 
     async def _serve_submission(
-        self, sock: socket.socket | None, context: ssl.SSLContext | None, *, implicit_tls: bool
+        self,
+        sock: socket.socket | None,
+        context: ssl.SSLContext | None,
+        *,
+        implicit_tls: bool,
+        proxies: Networks = (),
     ) -> smtp_aio.Server:
         config = mox_smtp.ServerConfig(
             self.config.static.hostname,
@@ -305,6 +320,7 @@ class App:
             dsn=True,
             requiretls=True,
             future_release=FUTURE_RELEASE,
+            proxy_from=proxies,
         )
         return await smtp_aio.serve(
             lambda connection: Submission(self, connection),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 import mox_dns
 
@@ -34,6 +34,13 @@ def _ip(text: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise ValueError(f"{text!r} is not an IP address") from None
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a network such as 10.0.0.0/8 or 2001:db8::/32: {error}") from None
 
 
 def _host(text: str) -> str:
@@ -79,5 +86,6 @@ HostName = Annotated[str, AfterValidator(_host)]
 IpText = Annotated[str, AfterValidator(_ip)]
 ServerText = Annotated[str, AfterValidator(_server)]
 ProxyText = Annotated[str, AfterValidator(_proxy)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 Pattern = Annotated[str, AfterValidator(_expression)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 import mox_mtasts
-from moxd.config.kinds import DomainName, IpText, Pattern, Port, ServerText, Settings
+from moxd.config.kinds import DomainName, IpText, Network, Pattern, Port, ServerText, Settings
 from moxd.config.transports import AccountRoute, DomainRoute, GlobalRoute, Transport
 
 MAX_WORKERS = 64
@@ -43,6 +43,9 @@ class Listener(Settings):
     imaps_on_https: bool = False
     # The host that mail programs are told to connect to, where it is not `hostname`.
     hostname: DomainName | None = None
+    # Proxies whose PROXY header (version 1 or 2) is believed, and demanded: who connects is whom they say.  For all
+    # services but http and https.
+    proxy_from: tuple[Network, ...] = ()
     tls: Tls | None = None
 
     def ports(self) -> dict[str, int]:

@@ -13,8 +13,10 @@ import socket
 import ssl
 import time
 from asyncio import sslproto
+from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from mox_imap.backend import Logins, Pending
 from mox_imap.server import ImapConfig, ImapServer
@@ -24,6 +26,7 @@ log = logging.getLogger("mox.imap")
 READ_SIZE = 256 * 1024
 BACKLOG = 1024
 HANDSHAKE_SECONDS = 30.0
+PREAMBLE_SECONDS = 10.0
 # What a client may leave unread before its commands stop.
 WRITE_HIGH = 256 * 1024
 # A client that reads nothing for so long is hung up on.
@@ -35,11 +38,36 @@ LINGER_SECONDS = 2.0
 TLS_BUFFER = 16 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who really connects; None: who it seems."""
+
+    address: IPv4Address | IPv6Address | None
+
+
+class Preamble(Protocol):
+    """What stands in front of IMAP, and of TLS, on a connection: the PROXY header of a proxy that is trusted."""
+
+    @property
+    def wanted(self) -> int:
+        """How many octets to read at most next: never beyond the preamble."""
+
+    def feed(self, data: bytes) -> Origin | None:
+        """None: more is needed.  Raises ValueError when it is no preamble; the connection ends."""
+
+
 class Server:
     """A listening socket and its sessions."""
 
     def __init__(
-        self, logins: Logins, config: ImapConfig, tls_context: ssl.SSLContext | None, *, implicit_tls: bool, most: int
+        self,
+        logins: Logins,
+        config: ImapConfig,
+        tls_context: ssl.SSLContext | None,
+        *,
+        implicit_tls: bool,
+        most: int,
+        preamble: Callable[[IPv4Address | IPv6Address], Preamble | None] | None = None,
     ) -> None:
         assert tls_context is not None or not (implicit_tls or config.starttls), "TLS needs a context"
         self.logins = logins
@@ -47,6 +75,7 @@ class Server:
         self.tls_context = tls_context
         self.implicit_tls = implicit_tls
         self.most = most
+        self.preamble = preamble
         self.draining = False
         self.sessions: set[_Session] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -60,7 +89,8 @@ class Server:
         uvloop = type(loop).__module__.startswith("uvloop")
         if not uvloop:
             sslproto.SSLProtocol.max_size = TLS_BUFFER
-        self._make = _Plain if uvloop else _Buffered
+        # A preamble is read to its last octet and no further, for which the buffer must be ours.
+        self._make = _Plain if uvloop and self.preamble is None else _Buffered
 
     def session(self) -> asyncio.BaseProtocol:
         """A session for a connection that somebody else took, such as one whose client chose IMAP by ALPN: its
@@ -72,8 +102,9 @@ class Server:
         """Takes connections from a bound, listening socket."""
         self.begin()
         loop = asyncio.get_running_loop()
-        # Not start_tls for implicit TLS: uvloop may read a client's hello before a task gets to run.
-        context = self.tls_context if self.implicit_tls else None
+        # Not start_tls for implicit TLS: uvloop may read a client's hello before a task gets to run.  Behind a preamble
+        # it has to be.
+        context = self.tls_context if self.implicit_tls and self.preamble is None else None
         self._listening = await loop.create_server(
             lambda: cast(Any, self.session()),
             sock=sock,
@@ -118,10 +149,11 @@ async def serve(
     tls_context: ssl.SSLContext | None = None,
     implicit_tls: bool = False,
     most: int = 2000,
+    preamble: Callable[[IPv4Address | IPv6Address], Preamble | None] | None = None,
 ) -> Server:
     """Serves IMAP on a bound, listening socket; with None only what is handed to `Server.session`.  `most`: connections
-    at a time; more get BYE."""
-    server = Server(logins, config, tls_context, implicit_tls=implicit_tls, most=most)
+    at a time; more get BYE.  `preamble`: what is demanded first of a connection from that address, if anything."""
+    server = Server(logins, config, tls_context, implicit_tls=implicit_tls, most=most, preamble=preamble)
     if sock is not None:
         await server.listen(sock)
     else:
@@ -146,8 +178,8 @@ class _Session:
     """One connection; the two subclasses differ only in how bytes arrive."""
 
     __slots__ = (
-        "_awaited", "_early", "_full", "_loop", "_over", "_paused", "_scheduled", "_server", "_session", "_stuck_since",
-        "_task", "_timer", "_transport",
+        "_awaited", "_early", "_full", "_loop", "_over", "_paused", "_peer", "_preamble", "_scheduled", "_server",
+        "_session", "_stuck_since", "_task", "_timer", "_transport",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -159,6 +191,8 @@ class _Session:
         self._task: asyncio.Task[None] | None = None  # a TLS handshake
         self._awaited: Pending[Any] | None = None
         self._early: bytes | None = None  # what came during a TLS handshake
+        self._preamble: Preamble | None = None
+        self._peer: IPv4Address | IPv6Address | None = None
         self._scheduled = False
         self._paused = False  # reading
         self._full = False  # the client does not read what we write
@@ -172,18 +206,47 @@ class _Session:
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
         server = self._server
         server.sessions.add(self)
-        self._begin()
+        self._peer = _address(transport.get_extra_info("peername"))
+        if server.preamble is not None and self._peer is not None:
+            self._preamble = server.preamble(self._peer)
+        if self._preamble is not None:
+            self._timer = self._loop.call_later(PREAMBLE_SECONDS, self._transport.abort)
+        else:
+            self._open()
+
+    def _preface(self, data: bytes) -> None:
+        assert self._preamble is not None
+        assert self._transport is not None
+        try:
+            origin = self._preamble.feed(data)
+        except ValueError as error:
+            log.info("no preamble", extra={"peer": str(self._peer), "error": str(error)})
+            self._over = True
+            self._transport.abort()
+            return
+        if origin is not None:
+            self._preamble = None
+            self._peer = origin.address or self._peer
+            if self._timer is not None:
+                self._timer.cancel()
+            self._open()
+
+    def _open(self) -> None:
+        assert self._transport is not None
+        if self._server.implicit_tls and self._transport.get_extra_info("ssl_object") is None:
+            self._pause()  # the client's hello waits for start_tls
+            self._task = self._loop.create_task(self._upgrade())
+        else:
+            self._begin()
 
     def _begin(self) -> None:
-        transport, server = self._transport, self._server
-        assert transport is not None
-        peer = transport.get_extra_info("peername")
+        server = self._server
         self._session = ImapServer(
             server.config,
             server.logins,
             now=self._loop.time(),
             tls=server.implicit_tls,
-            peer=_address(peer),
+            peer=self._peer,
             wake=self._wake,
             clock=time.time,
         )
@@ -195,10 +258,15 @@ class _Session:
 
     def _feed(self, data: bytes) -> None:
         session = self._session
-        if session is None or self._over:
+        if self._over:
+            return
+        if self._preamble is not None:
+            self._preface(data)
             return
         if self._early is not None:
             self._early += data
+            return
+        if session is None:
             return
         session.receive(data, self._loop.time())
         if self._awaited is None and not self._scheduled and not self._full:
@@ -345,10 +413,15 @@ class _Session:
         self._paused = False
         if self._over:
             upgraded.abort()
-        elif self._session is not None:
+            return
+        early, self._early = self._early, None
+        if self._session is None:
+            self._begin()
+        else:
             self._session.tls_started()
-            early, self._early = self._early, None
-            self._session.receive(early, self._loop.time())
+        if early:
+            self._feed(early)
+        elif not self._over:
             self._go_on()
 
     def _pause(self) -> None:
@@ -406,7 +479,7 @@ class _Buffered(_Session, asyncio.BufferedProtocol):
     __slots__ = ()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return _shared_view
+        return _shared_view if self._preamble is None else _shared_view[: self._preamble.wanted]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._feed(bytes(_shared_view[:nbytes]))
