@@ -1,10 +1,12 @@
-"""The whole way in, beside Postfix (which checks nothing) and aiosmtpd with a handler that syncs a file.
+"""The whole way in, beside Postfix and chasquid (which check nothing here), aiosmtpd with a handler that syncs a file,
+and mox where MOX_ADDRESS (host:port of a running one) and MOX_RECIPIENT are given.
 
     python3 noxfile.py bench way_in          (or: python bench/way_in.py [--messages N] [--json FILE])
 
-Messages of 4 KB, DKIM-signed, one connection each, over 1, 8 and 32 connections.  moxd looks up SPF, DKIM, DMARC and
-reverse DNS over UDP at a validating resolver and has each message on disk before it says 250.  Printed: messages/s, CPU
-milliseconds of the server's processes a message, and (a shorter pass under strace) disk flushes a message."""
+Messages of 4 KB over 1, 8 and 32 connections, and of 100 KB over 8 and 32; DKIM-signed, one connection each.  moxd
+looks up SPF, DKIM, DMARC and reverse DNS over UDP at a validating resolver and has each message on disk before it says
+250.  Printed: messages/s, CPU milliseconds of the server's processes a message, and (for 4 KB, in a shorter pass under
+strace) disk flushes a message."""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +36,20 @@ from kit.server import configure, moxd  # noqa: E402
 from kit.smtpload import load, signed_message  # noqa: E402
 
 SESSIONS = (1, 8, 32)
+LARGE, LARGE_SESSIONS = 100 * 1024, (8, 32)
+# Postfix and chasquid deliver after their 250; what they still do is their work too.
+SETTLES = ("Postfix", "chasquid")
+# What chasquid hands to its delivery agent is thrown away: its own default, maildrop, costs more.
+CHASQUID = """\
+hostname: "mx.chasquid.test"
+smtp_address: "127.0.0.1:{port}"
+submission_address: ""
+submission_over_tls_address: ""
+data_dir: "{folder}/data"
+mail_delivery_agent_bin: "/bin/cat"
+mail_delivery_agent_args: "-"
+mail_log_path: "{folder}/mail.log"
+"""
 TICKS = os.sysconf("SC_CLK_TCK")
 AIOSMTPD = """
 import asyncio, os, sys, itertools
@@ -112,11 +129,36 @@ def flushes(subject: Subject, message: Path, sessions: int, count: int, sender: 
     return len(re.findall(r"(?:fsync|fdatasync)\(\d+\)", log.read_text())) / count
 
 
+def chasquid(folder: Path, stack: ExitStack, tls: Path) -> Subject | None:
+    """Debian's chasquid with a configuration of its own; its SPF check finds no DNS and so costs it nothing."""
+    if shutil.which("chasquid") is None or os.geteuid() != 0:
+        print("chasquid is not installed (apt install chasquid), or this is not root: left out")
+        return None
+    port = free_port()
+    certificates = folder / "certs" / "mx.chasquid.test"
+    for made in (certificates, folder / "domains" / "chasquid.test", folder / "data"):
+        made.mkdir(parents=True)
+    shutil.copy(tls / "server.pem", certificates / "fullchain.pem")
+    shutil.copy(tls / "server-key.pem", certificates / "privkey.pem")
+    (folder / "chasquid.conf").write_text(CHASQUID.format(port=port, folder=folder))
+    (folder / "resolv.conf").write_text("nameserver 127.0.0.99\noptions timeout:1 attempts:1\n")
+    subprocess.run(
+        ["chasquid-util", f"-C={folder}", "user-add", "you@chasquid.test", "--password=for tests"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    script = f"mount --bind {folder}/resolv.conf /etc/resolv.conf && exec chasquid -config_dir={folder}"
+    running = Running(["unshare", "-m", "sh", "-c", script], folder, "chasquid")
+    stack.callback(running.kill)
+    running.wait_until(lambda: answers(port))
+    return Subject("chasquid", "127.0.0.1", port, "you@chasquid.test", lambda: tree(running.process.pid))
+
+
 @contextmanager
-def subjects(folder: Path) -> Iterator[tuple[list[Subject], Path]]:
+def subjects(folder: Path) -> Iterator[tuple[list[Subject], dict[int, Path]]]:
     key = mox_dkim.generate()
-    message = folder / "message"
-    message.write_bytes(signed_message(key, "sender.test", "sel", 4096))
+    messages = {size: folder / f"message-{size}" for size in (4096, LARGE)}
+    for size, path in messages.items():
+        path.write_bytes(signed_message(key, "sender.test", "sel", size))
     record = " ".join(f'"{text}"' for text in re.findall(".{1,200}", str(mox_dkim.KeyRecord.of(key))))
     zones = {
         "sender.test": f'@ MX 10 mx\nmx A 127.0.0.1\n@ TXT "v=spf1 ip4:127.0.0.0/8 -all"\nsel._domainkey TXT {record}\n'
@@ -158,7 +200,14 @@ def subjects(folder: Path) -> Iterator[tuple[list[Subject], Path]]:
             found.append(
                 Subject("aiosmtpd + fsync", "127.0.0.1", port, "you@mox.test", lambda: tree(running.process.pid))
             )
-        yield found, message
+        if (another := chasquid(folder / "chasquid", stack, tls)) is not None:
+            found.append(another)
+        if "MOX_ADDRESS" in os.environ and "MOX_RECIPIENT" in os.environ:
+            host, _, number = os.environ["MOX_ADDRESS"].rpartition(":")
+            found.append(Subject("mox", host, int(number), os.environ["MOX_RECIPIENT"], list))
+        else:
+            print("mox is not given (MOX_ADDRESS, MOX_RECIPIENT): left out")
+        yield found, messages
 
 
 def main() -> int:
@@ -172,33 +221,36 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mox-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        with subjects(folder) as (found, message):
+        with subjects(folder) as (found, messages):
             for subject in found:
                 load(
                     subject.address,
                     subject.port,
-                    message,
+                    messages[4096],
                     count=50,
                     sessions=4,
                     sender="a@sender.test",
                     recipient=subject.recipient,
                 )
-            for sessions in SESSIONS:
+            for size, sessions in [*((4096, n) for n in SESSIONS), *((LARGE, n) for n in LARGE_SESSIONS)]:
+                message, count = messages[size], options.messages if size == 4096 else options.messages // 2
                 for subject in found:
                     before = cpu_seconds(subject.pids())
                     seconds = load(
-                        subject.address, subject.port, message, count=options.messages, sessions=sessions,
+                        subject.address, subject.port, message, count=count, sessions=sessions,
                         sender="a@sender.test", recipient=subject.recipient,
                     )  # fmt: skip
-                    # Postfix delivers after its 250; what it still does is its work too.
-                    time.sleep(1.5 if subject.name == "Postfix" else 0.1)
-                    cpu = (cpu_seconds(subject.pids()) - before) / options.messages * 1000
+                    time.sleep(1.5 if subject.name in SETTLES else 0.1)
+                    cpu = (cpu_seconds(subject.pids()) - before) / count * 1000
                     flushed = (
-                        0.0 if options.no_flushes else flushes(subject, message, sessions, 200, "a@sender.test", folder)
+                        0.0
+                        if options.no_flushes or size != 4096 or not subject.pids()
+                        else flushes(subject, message, sessions, 200, "a@sender.test", folder)
                     )
-                    rate = options.messages / seconds
+                    rate = count / seconds
                     rows.append(
                         {
+                            "size": size,
                             "sessions": sessions,
                             "server": subject.name,
                             "per_second": rate,
@@ -207,8 +259,8 @@ def main() -> int:
                         }
                     )
                     print(
-                        f"{sessions:>3} sessions  {subject.name:<18} {rate:>8.0f} msg/s  {cpu:>6.2f} ms CPU"
-                        f"  {flushed:>5.2f} flushes/msg",
+                        f"{size >> 10:>3} KB {sessions:>3} sessions  {subject.name:<18} {rate:>8.0f} msg/s"
+                        f"  {cpu:>6.2f} ms CPU  {flushed:>5.2f} flushes/msg",
                         flush=True,
                     )
             big = folder / "big"
@@ -219,14 +271,15 @@ def main() -> int:
             load("127.0.0.1", found[0].port, big, count=1, sessions=1, sender="a@sender.test", recipient="you@mox.test")
             megabytes, peak = big.stat().st_size >> 20, peak_mb(found[0].pids())
             print(f"peak memory of moxd after a message of {megabytes} MB: {peak:.0f} MB")
-    for sessions in SESSIONS:
-        of = {row["server"]: row for row in rows if row["sessions"] == sessions}
+    for size, sessions in sorted({(int(row["size"]), int(row["sessions"])) for row in rows}):  # type: ignore[call-overload]
+        of = {row["server"]: row for row in rows if (row["size"], row["sessions"]) == (size, sessions)}
         for name in ("moxd, 1 worker", "moxd, 2 workers"):
-            for peer in ("Postfix", "aiosmtpd + fsync"):
+            for peer in ("Postfix", "aiosmtpd + fsync", "chasquid", "mox"):
                 if peer in of:
                     ratio = float(of[name]["per_second"]) / float(of[peer]["per_second"])  # type: ignore[arg-type]
                     cpu = float(of[peer]["cpu_ms"]) / max(float(of[name]["cpu_ms"]), 1e-9)  # type: ignore[arg-type]
-                    print(f"{sessions:>3} sessions  {name} / {peer}: {ratio:.2f} x messages/s, {cpu:.2f} x less CPU")
+                    what = f"{size >> 10:>3} KB {sessions:>3} sessions  {name} / {peer}"
+                    print(f"{what}: {ratio:.2f} x messages/s, {cpu:.2f} x less CPU")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))
     return 0
