@@ -74,7 +74,8 @@ PEERS = {
     "openssl": "/usr/bin/openssl", "gnutls-bin": "/usr/bin/danetool", "opendkim-tools": "/usr/sbin/opendkim-testmsg",
     "libmail-dkim-perl": "/usr/share/perl5/Mail/DKIM.pm", "libmail-spf-perl": "/usr/share/perl5/Mail/SPF.pm",
     "dovecot-imapd": "/usr/lib/dovecot/imap", "rspamd": "/usr/bin/rspamd",
-    "microsocks": "/usr/bin/microsocks", "hash-slinger": "/usr/bin/tlsa", "libxml2-utils": "/usr/bin/xmllint",
+    "postfix-mta-sts-resolver": "/usr/bin/mta-sts-daemon", "microsocks": "/usr/bin/microsocks",
+    "hash-slinger": "/usr/bin/tlsa", "libxml2-utils": "/usr/bin/xmllint",
 }  # fmt: skip
 PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
 

@@ -215,6 +215,12 @@ def test_chasquid_takes_smtputf8_and_has_no_dsn(tmp_path: Path) -> None:
 # -- Exim as sender
 
 
+def _sent(peer: Peer) -> str:
+    """Exim's line for what it handed on; without privileges it goes to standard error."""
+    said = (peer.mail.parent / "exim.log").read_text()
+    return next((line for line in said.splitlines() if "=> you@ours.test" in line), "")
+
+
 def test_from_exim_over_tls(tmp_path: Path) -> None:
     """Exim hands on to moxd; that has no DSN on port 25, so Exim tells the sender itself that it was relayed."""
     tmp_path.chmod(0o755)
@@ -239,6 +245,8 @@ def test_from_exim_over_tls(tmp_path: Path) -> None:
                 assert code == 250, reply
             arrived = newest(server, "from Exim").decode()
             assert arrived.endswith("Grüße\r\n")
+            # Exim's log: X= is TLS, K that CHUNKING was used, so that the message came by BDAT.
+            assert re.search(r" X=TLS\S+ .*\bK C=", until(lambda: _sent(peer)))
             assert re.search(r"with UTF8SMTPS|with ESMTPS", arrived), arrived
             notice = until(
                 lambda: [one for one in peer.messages() if b"Action: relayed" in one or b"Action: delivered" in one]
