@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import imaplib
 import re
 import smtplib
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,8 @@ import pytest
 from kit.certificates import make
 from kit.queue_wire import QUICK, TEXT, Outcome, send
 from kit.script_host import Act, Script, script_host
-from kit.server import Moxd
-from kit.world import until
+from kit.server import PASSWORD, Moxd
+from kit.world import trusting, until
 from whole.conftest import Start
 
 pytestmark = [pytest.mark.xdist_group("trouble"), pytest.mark.timeout(120)]
@@ -244,19 +245,60 @@ def outcome_of_a_short_life(folder: Path, port: int) -> Outcome:
 IDLE, LORIS, ROUNDS, EACH = 1000, 200, 5, 10
 
 
-def honest(server: Moxd) -> float:
-    """The seconds of some messages, one connection each."""
+MESSAGE = "From: {}\r\nSubject: x\r\n\r\nx\r\n"
+
+
+def honest(server: Moxd, service: str) -> float:
+    """The seconds of some conversations, one connection each."""
     began = time.monotonic()
     for _ in range(EACH):
-        with smtplib.SMTP(server.address, server.ports["smtp"], timeout=30) as smtp:
-            smtp.sendmail("a@sender.test", ["you@mox.test"], "From: a@sender.test\r\nSubject: x\r\n\r\nx\r\n")
+        HONEST[service](server)
     return time.monotonic() - began
 
 
-def measured(server: Moxd, work: Callable[[Moxd], float]) -> tuple[float, float]:
+def _to_25(server: Moxd) -> None:
+    with smtplib.SMTP(server.address, server.ports["smtp"], timeout=30) as smtp:
+        smtp.sendmail("a@sender.test", ["you@mox.test"], MESSAGE.format("a@sender.test"))
+
+
+def _to_465(server: Moxd) -> None:
+    context = trusting(server)
+    with smtplib.SMTP_SSL(server.address, server.ports["submissions"], timeout=30, context=context) as smtp:
+        smtp.login("you@mox.test", PASSWORD)
+        smtp.sendmail("you@mox.test", ["other@mox.test"], MESSAGE.format("you@mox.test"))
+
+
+def _to_587(server: Moxd) -> None:
+    with smtplib.SMTP(server.address, server.ports["submission"], timeout=30) as smtp:
+        smtp.starttls(context=trusting(server))
+        smtp.login("you@mox.test", PASSWORD)
+        smtp.sendmail("you@mox.test", ["other@mox.test"], MESSAGE.format("you@mox.test"))
+
+
+def _to_143(server: Moxd) -> None:
+    with imaplib.IMAP4(server.address, server.ports["imap"], timeout=30) as imap:
+        imap.starttls(trusting(server))
+        _look(imap)
+
+
+def _to_993(server: Moxd) -> None:
+    with imaplib.IMAP4_SSL(server.address, server.ports["imaps"], timeout=30, ssl_context=trusting(server)) as imap:
+        _look(imap)
+
+
+def _look(imap: imaplib.IMAP4) -> None:
+    imap.login("you@mox.test", PASSWORD)
+    imap.select()
+    assert imap.append("Inbox", "", None, MESSAGE.format("a@b.test").encode())[0] == "OK"
+
+
+HONEST = {"smtp": _to_25, "submissions": _to_465, "submission": _to_587, "imap": _to_143, "imaps": _to_993}
+
+
+def measured(server: Moxd, service: str) -> tuple[float, float]:
     """(the best of some rounds in seconds, CPU seconds of the server for all of them)."""
     before = cpu(server)
-    best = min(work(server) for _ in range(ROUNDS))
+    best = min(honest(server, service) for _ in range(ROUNDS))
     return best, cpu(server) - before
 
 
@@ -266,13 +308,14 @@ def cpu(server: Moxd) -> float:
 
 
 @contextmanager
-def crowd(server: Moxd) -> Iterator[list[socket.socket]]:
+def crowd(server: Moxd, service: str) -> Iterator[list[socket.socket]]:
     """Connections that say nothing after the greeting, and some that send an octet of a command now and then."""
     opened: list[socket.socket] = []
+    context = trusting(server)
     ended = threading.Event()
 
     def drip() -> None:
-        texts = b"EHLO " + b"x" * 200
+        texts = b"EHLO x" * 40
         for at in range(len(texts)):
             for sock in opened[IDLE:]:
                 try:
@@ -284,9 +327,11 @@ def crowd(server: Moxd) -> Iterator[list[socket.socket]]:
 
     try:
         for _ in range(IDLE + LORIS):
-            opened.append(socket.create_connection((server.address, server.ports["smtp"]), 30))
+            sock = socket.create_connection((server.address, server.ports[service]), 30)
+            implicit = service in ("submissions", "imaps")
+            opened.append(context.wrap_socket(sock, server_hostname="localhost") if implicit else sock)
         for sock in opened:
-            assert sock.recv(3) == b"220"
+            assert sock.recv(3) in (b"220", b"* O")
         dripping = threading.Thread(target=drip, name="slow loris", daemon=True)
         dripping.start()
         yield opened
@@ -298,14 +343,17 @@ def crowd(server: Moxd) -> Iterator[list[socket.socket]]:
             sock.close()
 
 
-def test_a_crowd_that_does_nothing_slows_nobody(start: Start) -> None:
+@pytest.mark.parametrize("service", HONEST)
+def test_a_crowd_that_does_nothing_slows_nobody(start: Start, service: str) -> None:
     server = start(workers=1)
-    honest(server)  # what is loaded at first use
-    alone, alone_cpu = measured(server, honest)
-    with crowd(server) as opened:
-        among, among_cpu = measured(server, honest)
+    honest(server, service)  # what is loaded at first use, and the password that is remembered
+    alone, alone_cpu = measured(server, service)
+    with crowd(server, service) as opened:
+        among, among_cpu = measured(server, service)
         assert all(is_open(sock) for sock in opened[:IDLE:50]), "they are still there"
-    print(f"{EACH} messages: {alone:.3f} s alone, {among:.3f} s among {IDLE} idle and {LORIS} slow connections")
+    print(
+        f"{service}, {EACH} conversations: {alone:.3f} s alone, {among:.3f} s among {IDLE} idle and {LORIS} slow connections"
+    )
     assert among_cpu <= 2 * alone_cpu + 0.3, (alone_cpu, among_cpu)
     assert among <= 2 * alone + 0.2, (alone, among)
     until(lambda: answers_at_once(server))
