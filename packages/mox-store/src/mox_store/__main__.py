@@ -61,6 +61,17 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--mailbox", help="into this mailbox, whatever the file is called")
     one.add_argument("--flag", action="append", default=[], help="give every message this flag, as $Junk or \\Seen")
     one.add_argument("--again", action="store_true", help="begin anew; what is there already is found as duplicate")
+    one = command("bin", "list what was expunged and can be brought back, the last to go first", _bin)
+    one.add_argument("store", type=Path, metavar="STORE")
+    one.add_argument("account", metavar="ACCOUNT")
+    one.add_argument("--most", type=int, default=1000, help="so many (default 1000)")
+    one = command("undelete", "bring expunged messages back to the mailboxes that had them last", _undelete)
+    one.add_argument("store", type=Path, metavar="STORE")
+    one.add_argument("account", metavar="ACCOUNT")
+    one.add_argument("message", nargs="*", type=int, metavar="MESSAGE", help="numbers that `bin` shows")
+    one.add_argument("--hours", type=float, help="instead: all that went within so many hours")
+    one.add_argument("--from", dest="origin", metavar="MAILBOX", help="only what this mailbox had last")
+    one.add_argument("--into", metavar="MAILBOX", help="all into this mailbox")
     one = command("backup", "back up all accounts, while they are in use; only what is new is written", _backup)
     one.add_argument("store", type=Path, metavar="STORE")
     one.add_argument("backup", type=Path, metavar="BACKUP")
@@ -86,7 +97,7 @@ def _opened(options: argparse.Namespace, *, make: bool = False) -> tuple[Store, 
     wanted = [options.account] if isinstance(options.account, str) else options.account
     if not make and not folder.is_dir():
         raise StoreError(f"{folder} is not there")
-    store = Store(folder, clock=time.time)
+    store = Store(folder, clock=time.time, notify=options.notify)
     missing = [name for name in wanted if name not in store.names()]
     if missing and not make:
         raise StoreError(f"{folder} has no account {missing[0]!r}; it has {', '.join(store.names()) or 'none'}")
@@ -171,6 +182,41 @@ def _import(options: argparse.Namespace) -> int:
     return FINE
 
 
+def _bin(options: argparse.Namespace) -> int:
+    store, (name,) = _opened(options)
+    for one in store.open(name).bin(options.most):
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.expunged))
+        row = {
+            "message": one.message, "mailbox": one.mailbox, "expunged": one.expunged, "bytes": one.size,
+            "subject": one.subject, "flags": list(one.flags),
+        }  # fmt: skip
+        _say(options, row, f"{one.message:>8}  {when}  {one.mailbox:<20} {one.size:>10} bytes  {one.subject}")
+    store.close()
+    return FINE
+
+
+def _undelete(options: argparse.Namespace) -> int:
+    store, (name,) = _opened(options)
+    account = store.open(name)
+    wanted = set(options.message)
+    if options.hours is not None:
+        since = account.now() - options.hours * 3600
+        wanted |= {one.message for one in account.bin(10_000_000) if one.expunged >= since}
+    if options.origin is not None:
+        wanted &= {one.message for one in account.bin(10_000_000) if one.mailbox == options.origin}
+    with account.write() as tx:
+        back = tx.undelete(wanted, options.into)
+    names = {one.id: one.name for one in account.mailboxes()}
+    for one in back:
+        row = {"message": one.message, "mailbox": names.get(one.mailbox, ""), "uid": one.uid}
+        _say(options, row, f"{one.message} is in {row['mailbox']} again, with UID {one.uid}")
+    missing = wanted - {one.message for one in back}
+    if missing:
+        print(f"mox_store: not in the bin: {', '.join(map(str, sorted(missing)))}", file=sys.stderr)
+    store.close()
+    return PROBLEMS if missing else FINE
+
+
 def _backup(options: argparse.Namespace) -> int:
     backup = Backup(options.backup)
     outcome = backup.take(options.store, time.time())
@@ -201,12 +247,17 @@ def _outcome(options: argparse.Namespace, outcome: Outcome, text: str) -> int:
     return PROBLEMS if outcome.problems else FINE
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; the exit status."""
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    notify: Callable[[str, int], None] | None = None,
+) -> int:
+    """Runs the command line; the exit status.  `notify` as in Store: whom to tell of changes."""
     try:
         options = parser().parse_args(arguments)
     except SystemExit as end:
         return USAGE if end.code else FINE
+    options.notify = notify
     try:
         return int(options.run(options))
     except (StoreError, MailboxError) as error:

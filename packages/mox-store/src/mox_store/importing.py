@@ -271,3 +271,6 @@ def _take(
 
 def _staged(account: Account, content: Content) -> Staged | None:
     return account.segments.stage(content) if content.size > BLOB_LIMIT else None
+
+
+__all__ = ["Imported", "Letter", "Source", "forget", "run", "sources"]

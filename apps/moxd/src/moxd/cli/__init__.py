@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from moxd.cli import account, config, junk, message, queue, sendmail, serve, tools
+from moxd.cli import account, config, junk, message, queue, sendmail, serve, store, tools
 
 # sysexits.h
 OK, FAILED, USAGE, UNAVAILABLE, SOFTWARE, NO_PERMISSION, BAD_CONFIG = 0, 1, 2, 69, 70, 77, 78
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"moxd {_version()}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for family in (serve, config, account, message, junk, queue, sendmail, tools):
+    for family in (serve, config, account, message, junk, queue, store, sendmail, tools):
         family.add(commands)
     return top
 
@@ -47,6 +47,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if arguments and arguments[0] in tools.LIBRARIES:
             return tools.run(arguments[0], arguments[1:])
+        if arguments and arguments[0] == "store":
+            return store.run(arguments[1:])
         options = parser().parse_args(arguments)
         status: int = options.run(options)
     except BrokenPipeError:

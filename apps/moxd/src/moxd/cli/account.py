@@ -68,7 +68,7 @@ def _password(options: argparse.Namespace) -> int:
         finally:
             store.close()
             neighbours.close()
-        _as_owner(config.data)
+        as_owner(config.data)
     except (OSError, mox_store.StoreError) as error:
         raise StartError(disk_sentence(error, config.data)) from error
     if options.generate:
@@ -78,7 +78,7 @@ def _password(options: argparse.Namespace) -> int:
     return 0
 
 
-def _as_owner(data: Path) -> None:
+def as_owner(data: Path) -> None:
     """As root, what we made belongs to whoever owns the data folder."""
     import os
 

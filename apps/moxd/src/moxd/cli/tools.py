@@ -18,7 +18,6 @@ LIBRARIES = {
     "dane": "certificates that signed DNS vouches for",
     "tlsrpt": "reports about TLS",
     "smtp": "probe a host, send a message",
-    "store": "check, import, export and back up the mail of accounts",
 }
 
 
