@@ -45,7 +45,8 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs a command; the exit status."""
-    import mox_store.__main__ as library
+    from importlib import import_module
+
     from moxd.cli.account import as_owner
     from moxd.neighbours import Neighbours
 
@@ -55,16 +56,17 @@ def run(arguments: Sequence[str]) -> int:
     if not rest or rest[0] in ("-h", "--help"):
         print(_HELP)
         return 0 if rest else 64
+    library = import_module("mox_store.__main__")
     command, *others = rest
     if command in _WITHOUT_STORE or {"-h", "--help"} & set(others):
-        return library.main(rest)
+        return int(library.main(rest))
     data = message_cli.data_folder(options)
     neighbours = Neighbours(data / "run")
     try:
         if command == "import" and any("://" in word for word in others):
             return _pull(data / "accounts", others, neighbours.tell)
         at = _after_backup(others) if command == "restore" else 0
-        return library.main([command, *others[:at], str(data / "accounts"), *others[at:]], notify=neighbours.tell)
+        return int(library.main([command, *others[:at], str(data / "accounts"), *others[at:]], notify=neighbours.tell))
     finally:
         neighbours.close()
         as_owner(data)
