@@ -75,7 +75,8 @@ PEERS = {
     "libmail-dkim-perl": "/usr/share/perl5/Mail/DKIM.pm", "libmail-spf-perl": "/usr/share/perl5/Mail/SPF.pm",
     "dovecot-imapd": "/usr/lib/dovecot/imap", "rspamd": "/usr/bin/rspamd",
     "postfix-mta-sts-resolver": "/usr/bin/mta-sts-daemon", "microsocks": "/usr/bin/microsocks",
-    "hash-slinger": "/usr/bin/tlsa", "libxml2-utils": "/usr/bin/xmllint",
+    "hash-slinger": "/usr/bin/tlsa", "libxml2-utils": "/usr/bin/xmllint", "fetchmail": "/usr/bin/fetchmail",
+    "getmail6": "/usr/bin/getmail", "offlineimap3": "/usr/bin/offlineimap", "aerc": "/usr/bin/aerc",
 }  # fmt: skip
 PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
 
