@@ -38,7 +38,7 @@ from moxd.directory import Directory
 from moxd.imap_backend import AccountBackend, ImapLogins
 from moxd.incoming import Incoming, Services
 from moxd.limits import Limiter, per_minute
-from moxd.login import Logins
+from moxd.login import Attempt, Logins
 from moxd.marks import mark_of
 from moxd.neighbours import Neighbours
 from moxd.outgoing import Outgoing
@@ -184,7 +184,13 @@ class App:
         self._trainer = Trainer(self.store, self.filters)
         self._refusals = RefusalLog(data / "refused", time.time, index)
         self.resolver = options.resolver() if options.resolver is not None else make_resolver(config)
-        self.logins = Logins(self._directory, self._credentials, time.time)
+        self.logins = Logins(
+            self._directory,
+            self._credentials,
+            time.time,
+            app_passwords=lambda account: self.store.open(account).people.app_passwords(),
+            attempted=self._attempted,
+        )
         self.outgoing = Outgoing(self, runs=index == 0)
         self.verifier = _Verifier(self.logins, keep_secret(data))
         self._imap_logins = ImapLogins(self.logins, self._account_backend, self.verifier)
@@ -207,7 +213,19 @@ class App:
         return self.store.open(account).credential("password")
 
     def _account_backend(self, name: str) -> AccountBackend:
-        return AccountBackend(self.store.open(name), self._spool, time.time, self.random.getrandbits)
+        settings = self.config.domains.accounts.get(name)
+        hidden = settings.imap_without if settings is not None else ()
+        return AccountBackend(self.store.open(name), self._spool, time.time, self.random.getrandbits, hidden)
+
+    def _attempted(self, attempt: Attempt) -> None:
+        """Keeps who logged in, or tried to, from where and how, for the account's owner to look at."""
+
+        def run(tx: mox_store.Transaction) -> None:
+            tx.people.attempted(attempt.protocol, attempt.ip, attempt.mechanism, attempt.result)
+            if attempt.app_password is not None:
+                tx.people.app_password_used(attempt.app_password)
+
+        self.store.open(attempt.account).commit(run).add_done_callback(_unheeded)
 
     def record(self, decision: Decision) -> None:
         """Keeps the record of a refusal."""
@@ -405,6 +423,12 @@ class App:
         self.store.close()
         self._refusals.close()
         self.neighbours.close()
+
+
+def _unheeded(done: asyncio.Future[None]) -> None:
+    """Nobody waits for it; that the disk fails will be told to who does."""
+    if not done.cancelled() and done.exception() is not None:
+        log.warning("a login is not recorded", extra={"error": str(done.exception())})
 
 
 def make_resolver(config: Config) -> UdpResolver:

@@ -231,11 +231,17 @@ class _Sink:
 
 
 class AccountBackend(Extras):
-    """mox_imap.Account, Watched, Replacing"""
+    """mox_imap.Account, Watched, Replacing, Switched"""
 
     def __init__(
-        self, account: mox_store.Account, spool: Path, clock: Callable[[], float], bits: Callable[[int], int]
+        self,
+        account: mox_store.Account,
+        spool: Path,
+        clock: Callable[[], float],
+        bits: Callable[[int], int],
+        hidden: Sequence[str] = (),
     ) -> None:
+        self.hidden_capabilities = hidden
         self._account = account
         self._spool = spool
         self._clock = clock
@@ -361,16 +367,16 @@ class ImapLogins:
         return _Mapped(asyncio.get_running_loop().create_task(self._check(name, password, peer or _NOWHERE)))
 
     async def _check(self, name: str, password: str, peer: IPv4Address | IPv6Address) -> AccountBackend | None:
-        account = await self._logins.check(name, password)
+        account = await self._logins.check(name, password, "imap")
         return self._outcome(account, name, "password", peer)
 
     def _outcome(
         self, account: str | None, name: str, mechanism: str, peer: IPv4Address | IPv6Address
     ) -> AccountBackend | None:
         if account is None:
-            self._logins.failed(peer, name, mechanism)
+            self._logins.failed(peer, name, mechanism, "imap")
             return None
-        self._logins.succeeded(peer, account, mechanism)
+        self._logins.succeeded(peer, account, mechanism, "imap")
         return self._opened(account)
 
     def _opened(self, account: str) -> AccountBackend:
@@ -387,4 +393,4 @@ class ImapLogins:
         return mox_imap.Done(self._outcome(account, name, mechanism, peer or _NOWHERE))
 
     def failed(self, name: str, mechanism: str, peer: IPv4Address | IPv6Address | None) -> None:
-        self._logins.failed(peer or _NOWHERE, name, mechanism)
+        self._logins.failed(peer or _NOWHERE, name, mechanism, "imap")

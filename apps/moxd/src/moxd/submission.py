@@ -127,14 +127,14 @@ class Submission:
         return self._settle(outcome.name, None)
 
     async def _check(self, name: str, password: mox_sasl.Secret) -> Reply:
-        return self._settle(name, await self._app.logins.check(name, password.reveal()))
+        return self._settle(name, await self._app.logins.check(name, password.reveal(), "submission"))
 
     def _settle(self, name: str, account: str | None) -> Reply:
         self._exchange = None
         if account is None:
-            self._app.logins.failed(self._connection.peer, name, self._mechanism)
+            self._app.logins.failed(self._connection.peer, name, self._mechanism, "submission")
             return WRONG
-        self._app.logins.succeeded(self._connection.peer, account, self._mechanism)
+        self._app.logins.succeeded(self._connection.peer, account, self._mechanism, "submission")
         self._account, self._login = account, name.lower()
         return Reply(235, "welcome", "2.7.0")
 

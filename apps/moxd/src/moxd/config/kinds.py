@@ -72,6 +72,12 @@ def _proxy(text: str) -> str:
     return text
 
 
+def _capability(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9=+/-]*", text) or text.upper().startswith(("IMAP4", "AUTH", "STARTTLS")):
+        raise ValueError(f"{text!r} is not a capability that can be left out; one is written as COMPRESS=DEFLATE")
+    return text.upper()
+
+
 def _expression(text: str) -> str:
     try:
         re.compile(text)
@@ -86,6 +92,7 @@ HostName = Annotated[str, AfterValidator(_host)]
 IpText = Annotated[str, AfterValidator(_ip)]
 ServerText = Annotated[str, AfterValidator(_server)]
 ProxyText = Annotated[str, AfterValidator(_proxy)]
+Capability = Annotated[str, AfterValidator(_capability)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 Pattern = Annotated[str, AfterValidator(_expression)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 import mox_mtasts
-from moxd.config.kinds import DomainName, IpText, Network, Pattern, Port, ServerText, Settings
+from moxd.config.kinds import Capability, DomainName, IpText, Network, Pattern, Port, ServerText, Settings
 from moxd.config.transports import AccountRoute, DomainRoute, GlobalRoute, Transport
 
 MAX_WORKERS = 64
@@ -175,6 +175,9 @@ class Account(Settings):
     # Logins whose messages get a reverse-path of their own each, so that what comes back is matched to its message.
     fromid_logins: tuple[str, ...] = ()
     junk: Junk = Junk()
+    # IMAP capabilities that this account's programs are not told of, because they do not get on with them, such as
+    # "COMPRESS=DEFLATE"; "THREAD" stands for all that begin so.
+    imap_without: tuple[Capability, ...] = ()
     # Addresses that fail for good are not written to any more, until `moxd queue suppress remove`.
     suppress: bool = False
     # How much may be sent within 24 hours, counted in recipients: a stolen password is worth less.  0: no limit.
