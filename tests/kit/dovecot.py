@@ -25,6 +25,7 @@ ssl_cert = <{certificate}
 ssl_key = <{key}
 disable_plaintext_auth = no
 first_valid_uid = 1
+mail_max_userip_connections = 1000
 mail_location = sdbox:{folder}/mail/%n
 passdb {{
   driver = static
@@ -42,7 +43,13 @@ namespace inbox {{
     auto = subscribe
   }}
 }}
+default_process_limit = 1500
+default_client_limit = 4000
+service imap {{
+  process_limit = 1200
+}}
 service imap-login {{
+  service_count = 0
   process_min_avail = 1
   inet_listener imap {{
     port = {imap}
@@ -53,7 +60,7 @@ service imap-login {{
   }}
 }}
 service anvil {{
-  client_limit = 2000
+  client_limit = 8000
 }}
 """
 

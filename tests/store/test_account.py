@@ -25,6 +25,7 @@ from mox_store import (
 from mox_store import (
     account as account_module,
 )
+from mox_store.account import IDLE_VIEWS
 from mox_store.wal import Presence
 
 Deliver = Callable[..., mox_store.Added]
@@ -282,6 +283,10 @@ def test_views_of_two_processes(tmp_path: Path, clock: Any) -> None:
     assert other.open_view(1) is view
     for _ in range(2):
         other.close_view(view)
+    assert other.open_view(1) is view, "clients come back"
+    other.close_view(view)
+    for mailbox in range(2, 3 + IDLE_VIEWS):  # and the oldest that nobody came back to is let go
+        other.close_view(other.open_view(mailbox))
     assert other.open_view(1) is not view
     one.close()
     two.close()

@@ -137,6 +137,10 @@ class _Mailbox:
     def rows(self, uids: Sequence[int]) -> Iterator[mox_imap.Row]:
         return map(_row, self._account.rows(self._id, uids))
 
+    def cells(self, uids: Sequence[int], names: Sequence[str]) -> Sequence[Sequence[Any]] | None:
+        """mox_imap.Celled"""
+        return self._account.cells(self._id, uids, names)
+
     def gone_row(self, message: int) -> mox_imap.Row | None:
         return next(map(_row, self._account.message_rows([message])), None)
 

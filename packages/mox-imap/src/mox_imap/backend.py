@@ -216,6 +216,17 @@ class IndexedMailbox(Mailbox, Protocol):
         ...
 
 
+@runtime_checkable
+class Celled(Protocol):
+    """A mailbox that can read some columns of many messages without the rest of their rows."""
+
+    def cells(self, uids: Sequence[int], names: Sequence[str]) -> Sequence[Sequence[Any]] | None:
+        """The uids that are there, of ascending `uids`, then a column for each of `names`: received, saved, envelope,
+        bodystructure, header (as in Row), subject (decoded), prefix and data (the message is both together; data None:
+        `content` has it).  None: it has to be done by `rows`."""
+        ...
+
+
 class Account(Protocol):
     """A logged-in account."""
 

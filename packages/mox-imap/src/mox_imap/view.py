@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mox_imap import writer
-from mox_imap.backend import Changes, Columns, IndexedMailbox, Mailbox
+from mox_imap.backend import Celled, Changes, Columns, IndexedMailbox, Mailbox
 from mox_imap.scanner import SequenceSet
 from mox_message import Content, Part
 
@@ -35,6 +35,7 @@ class View:
     def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox = mailbox
         self.indexed: IndexedMailbox | None = mailbox if isinstance(mailbox, IndexedMailbox) else None
+        self.celled: Celled | None = mailbox if isinstance(mailbox, Celled) else None
         self.uids = array("q")
         self.messages = array("q")
         self.told = array("q")
@@ -134,6 +135,13 @@ class View:
         """Sizes, when they are at hand."""
         columns = self._aligned()
         return _pick(columns.sizes, indexes) if columns is not None else None
+
+    def cells(self, indexes: Sequence[int], names: Sequence[str]) -> Sequence[Sequence[Any]] | None:
+        """Columns of these messages, if all of them are to be had that way."""
+        if self.celled is None or not indexes:
+            return None
+        found = self.celled.cells(_pick(self.uids, indexes), names)
+        return found[1:] if found is not None and len(found[0]) == len(indexes) else None
 
     def modseqs_of(self, indexes: Sequence[int]) -> Sequence[int]:
         """Modseqs now; of what is gone, the mailbox's, for its going was a change."""

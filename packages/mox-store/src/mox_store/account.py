@@ -37,6 +37,10 @@ ENTRIES = "SELECT uid,message,size,flags,modseq FROM entry WHERE mailbox=? AND u
 # Expunged messages stay readable this long for sessions that have not been told yet.
 SWEEP_SECONDS = 3600.0
 SWEEP_AT_ONCE = 200
+# Views that nobody looks at any more and that are kept all the same: so many of an account, with so many entries (33
+# octets each) altogether.
+IDLE_VIEWS = 4
+IDLE_ENTRIES = 200_000
 # The lock that a backup shares and a sweep wants for itself.
 KEEP = "sweep"
 
@@ -238,10 +242,18 @@ class Account(Reading):
         return view
 
     def close_view(self, view: View) -> None:
-        """The last to give a view back frees it."""
+        """Gives a view back.  Those that were used last are kept up to date for a while: clients come back."""
         view.references -= 1
-        if view.references <= 0:
-            self._views.pop(view.mailbox, None)
+        if view.references > 0 or self._views.get(view.mailbox) is not view:
+            return
+        del self._views[view.mailbox]
+        self._views[view.mailbox] = view  # the last one now
+        idle = [one for one in self._views.values() if not one.references]
+        kept = 0
+        for place, one in enumerate(reversed(idle)):
+            kept += len(one)
+            if place >= IDLE_VIEWS or kept > IDLE_ENTRIES:
+                del self._views[one.mailbox]
 
     # -- keeping tidy
 

@@ -31,6 +31,14 @@ _CONTENT = (
     "SELECT m.prefix,m.segment,m.at,m.length,b.data FROM message m LEFT JOIN blob b ON b.message=m.id WHERE m.id=?"
 )
 
+# What `cells` can read; those that are made at delivery are good in one format only.
+_CELLS = {
+    "size": "m.size", "received": "m.received", "saved": "e.saved", "envelope": "m.envelope",
+    "bodystructure": "m.bodystructure", "header": "m.header", "subject": "m.subject", "prefix": "m.prefix",
+    "data": "b.data",
+}  # fmt: skip
+_MADE = frozenset({"envelope", "bodystructure", "header", "subject"})
+
 
 class Reading:
     """The reading half of an account.  Every method raises StoreError when the disk fails."""
@@ -76,6 +84,30 @@ class Reading:
                 if len(found) < ROWS_AT_ONCE:
                     break
                 first = found[-1][0] + 1
+
+    def cells(self, mailbox: int, uids: Sequence[int], names: Sequence[str]) -> list[Sequence[Any]] | None:
+        """Columns of those of `uids` (ascending) that are there: the uids, then one for each of `names`: size,
+        received, saved, envelope, bodystructure, header, subject; prefix and data, which together are the message (data
+        None: its bytes are large, ask for `content`).  None: something has to be made again first, as `rows` does."""
+        columns = ",".join(["e.uid", *(_CELLS[name] for name in names), "m.format"])
+        blob = " LEFT JOIN blob b ON b.message=m.id" if "data" in names else ""
+        statement = (
+            f"SELECT {columns} FROM entry e JOIN message m ON m.id=e.message{blob} "  # noqa: S608
+            "WHERE e.mailbox=? AND e.uid BETWEEN ? AND ? ORDER BY e.uid"
+        )
+        found: list[tuple[Any, ...]] = []
+        if uids and uids[-1] - uids[0] < 2 * len(uids):
+            found = self.database.rows(statement, (mailbox, uids[0], uids[-1]))
+            if len(found) != len(uids):
+                wanted = frozenset(uids)
+                found = [row for row in found if row[0] in wanted]
+        else:
+            for first, last in ranges(uids):
+                found += self.database.rows(statement, (mailbox, first, last))
+        *cells, formats = zip(*found, strict=True) if found else [()] * (len(names) + 2)
+        if self._make_traits is not None and not _MADE.isdisjoint(names) and set(formats) - {FORMAT}:
+            return None
+        return list(cells)
 
     def message_rows(self, messages: Sequence[int]) -> Iterator[Row]:
         """Rows by message id, also of messages that were expunged a moment ago (uid 0)."""

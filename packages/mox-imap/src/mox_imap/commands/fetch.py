@@ -22,6 +22,8 @@ from mox_message import parse, preview
 
 AT_ONCE = 500
 PIECE = 64 * 1024
+# Octets of bodies that are made ready before the client has read any.
+MOST_AT_ONCE = 1024 * 1024
 MACROS = {
     "ALL": ("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"),
     "FAST": ("FLAGS", "INTERNALDATE", "RFC822.SIZE"),
@@ -29,6 +31,15 @@ MACROS = {
 }
 # What arrays know; the rest needs rows.
 QUICK = frozenset({"UID", "FLAGS", "MODSEQ", "RFC822.SIZE"})
+# Items whose values stand in one column, and what is made of them.
+_CELLS = {
+    "INTERNALDATE": "received", "SAVEDATE": "saved", "ENVELOPE": "envelope", "BODYSTRUCTURE": "bodystructure",
+    "BODY": "bodystructure",
+}  # fmt: skip
+_MADE_OF: dict[str, Callable[[Any], bytes]] = {
+    "INTERNALDATE": writer.internal_date, "SAVEDATE": writer.internal_date, "BODY": short,
+}  # fmt: skip
+_BY_CELLS = QUICK | _CELLS.keys()
 SIMPLE = QUICK | {
     "INTERNALDATE", "SAVEDATE", "ENVELOPE", "BODY", "BODYSTRUCTURE", "EMAILID", "THREADID", "PREVIEW", "PREVIEW (LAZY)",
 }  # fmt: skip
@@ -183,6 +194,10 @@ def told(view: View, indexes: Sequence[int], want: Wanted) -> Iterator[Yielded]:
         if sizes is not None:
             yield b"".join(_lines(view, indexes, want.simple, (), sizes, b")\r\n"))
             return
+    quick = _from_cells(view, indexes, want)
+    if quick is not None:
+        yield from quick
+        return
     rows = _rows(view, indexes)
     if len(rows) != len(indexes):  # some are gone for good
         left = {row.uid for row in rows}
@@ -197,6 +212,79 @@ def told(view: View, indexes: Sequence[int], want: Wanted) -> Iterator[Yielded]:
         return
     heads = list(_lines(view, indexes, simple, rows, sizes, b""))
     yield from _bodies(view, heads, rows, want.sections, bare=not simple)
+
+
+def _from_cells(view: View, indexes: Sequence[int], want: Wanted) -> Iterator[bytes] | None:
+    """The same from single columns, where those are enough."""
+    if view.celled is None or not _BY_CELLS.issuperset(want.simple):
+        return None
+    whole = len(want.sections) == 1 and want.sections[0].whole
+    if not whole and not all(one.kept for one in want.sections):
+        return None
+    sizes = view.sizes(indexes) if whole or "RFC822.SIZE" in want.simple else ()
+    if sizes is None:
+        return None
+    if not whole:
+        lines = _cell_lines(view, indexes, want, sizes)
+        return iter((lines,)) if lines is not None else None
+    pieces: list[bytes] = []
+    start = octets = 0
+    for end, size in enumerate(sizes, 1):
+        octets += size
+        if octets >= PIECE or end == len(indexes):
+            lines = _cell_lines(view, indexes[start:end], want, sizes[start:end])
+            if lines is None:
+                return None if not pieces else _rest(view, indexes[start:], want, pieces)
+            pieces.append(lines)
+            start, octets = end, 0
+            if len(pieces) * PIECE > MOST_AT_ONCE:
+                return _rest(view, indexes[start:], want, pieces)
+    return iter(pieces)
+
+
+def _rest(view: View, indexes: Sequence[int], want: Wanted, pieces: list[bytes]) -> Iterator[Any]:
+    """What is ready, then the others."""
+    yield from pieces
+    if indexes:
+        yield from told(view, indexes, want)
+
+
+def _cell_lines(view: View, indexes: Sequence[int], want: Wanted, sizes: Sequence[int]) -> bytes | None:
+    names = list(dict.fromkeys(_CELLS[name] for name in want.simple if name in _CELLS))
+    if want.sections:
+        names += ["prefix", "data"] if want.sections[0].whole else ["header"]
+    found = view.cells(indexes, names)
+    if found is None:
+        return None
+    cells = dict(zip(names, found, strict=True))
+    word, numbers = view.labels(indexes)
+    pieces: list[bytes] = []
+    columns: list[Sequence[Any]] = [numbers]
+    for name in want.simple:
+        if name in _CELLS:
+            pieces.append(name.encode() + b" %b")
+            make, column = _MADE_OF.get(name), cells[_CELLS[name]]
+            columns.append(column if make is None else list(map(make, column)))
+        else:
+            piece, values = _COLUMNS[name](view, indexes, (), sizes)
+            pieces.append(piece)
+            columns.append(values)
+    for one in want.sections:
+        label = one.label.replace(b"%", b"%%")
+        if one.whole:
+            prefixes, bodies = cells["prefix"], cells["data"]
+            if None in bodies or any(b"\0" in body for body in bodies):
+                return None
+            pieces.append(label + b" {%d}\r\n%b%b")
+            columns += [[len(p) + len(b) for p, b in zip(prefixes, bodies, strict=True)], prefixes, bodies]
+        else:
+            headers = cells["header"]
+            if not all(headers):
+                return None
+            pieces.append(label + b" %b")
+            columns.append([kept_fields(header, one) for header in headers])
+    template = b"* %d " + word + b" (" + b" ".join(pieces) + b")\r\n"
+    return b"".join(map(template.__mod__, zip(*columns, strict=True)))
 
 
 def _rows(view: View, indexes: Sequence[int]) -> list[Row]:

@@ -233,6 +233,9 @@ class Compiler:
 
         def pick(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
             if name == "subject" and needle:
+                cells = some.view.cells(indexes, ("subject",))
+                if cells is not None:
+                    return [at for at, text in zip(indexes, cells[0], strict=True) if needle in text.casefold()]
                 return [
                     at
                     for at, row in some.rows(indexes)

@@ -38,6 +38,11 @@ class Section:
     binary: str = ""  # "", BINARY, BINARY.SIZE
 
     @property
+    def whole(self) -> bool:
+        """Is this the message, all of it, as it is?"""
+        return not (self.part or self.what or self.binary) and self.start < 0 and self.label == b"BODY[]"
+
+    @property
     def kept(self) -> bool:
         """Is this in the header that is kept ready, if one is?"""
         return self.what == "HEADER.FIELDS" and not self.part and self.start < 0 and NOT_KEPT.isdisjoint(self.names)
