@@ -210,16 +210,21 @@ class Transaction(MailboxOperations):
             return Flagged((), modified, mailbox.modseq)
         modseq = self._modseq()
         self._set_flags(mailbox, action, bits, [entry[0] for entry in turned], modseq)
-        unseen = sum(bool(had & SEEN) - bool(now & SEEN) for _, had, now, _ in turned)
-        deleted = sum(bool(now & DELETED) - bool(had & DELETED) for _, had, now, _ in turned)
+        touched = bits if action != "replace" else -1
+        unseen = deleted = 0
+        if touched & SEEN:
+            unseen = sum([(had & SEEN) - (now & SEEN) for _, had, now, _ in turned])
+        if touched & DELETED:
+            deleted = sum([(now & DELETED) - (had & DELETED) for _, had, now, _ in turned]) // DELETED
         self._db.execute(
             "UPDATE mailbox SET modseq=?,unseen=unseen+?,deleted=deleted+? WHERE id=?",
             (modseq, unseen, deleted, mailbox.id),
         )
         self._note(modseq, mailbox.id, Kind.FLAGS, [entry[0] for entry in turned])
-        changed = tuple((uid, now, modseq) for uid, _, now, _ in turned)
+        changed = tuple([(uid, now, modseq) for uid, _, now, _ in turned])
         self.flag_results.setdefault(mailbox.id, []).extend(changed)
-        self._marked(mailbox, [(message, now) for _, had, now, message in turned if (had ^ now) >> 5])
+        if touched >> 5:
+            self._marked(mailbox, [(message, now) for _, had, now, message in turned if (had ^ now) >> 5])
         return Flagged(changed, modified, modseq)
 
     def _set_flags(self, mailbox: Mailbox, action: FlagAction, bits: int, uids: list[int], modseq: int) -> None:

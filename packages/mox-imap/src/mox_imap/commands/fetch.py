@@ -12,7 +12,7 @@ from typing import Any
 from mox_imap import writer
 from mox_imap.backend import Row
 from mox_imap.commands.ranges import cut, partial
-from mox_imap.commands.section import Reader, Section, kept_fields, section
+from mox_imap.commands.section import Reader, Section, kept_fields, kept_fields_of, section
 from mox_imap.commands.store import chosen, limited
 from mox_imap.scanner import MAX_ITEMS, Scanner
 from mox_imap.server import Breathe, Command, ImapServer, Yielded
@@ -281,8 +281,9 @@ def _cell_lines(view: View, indexes: Sequence[int], want: Wanted, sizes: Sequenc
             headers = cells["header"]
             if not all(headers):
                 return None
-            pieces.append(label + b" %b")
-            columns.append([kept_fields(header, one) for header in headers])
+            fields = kept_fields_of(headers, one)
+            pieces.append(label + b" {%d}\r\n%b")
+            columns += [list(map(len, fields)), fields]
     template = b"* %d " + word + b" (" + b" ".join(pieces) + b")\r\n"
     return b"".join(map(template.__mod__, zip(*columns, strict=True)))
 

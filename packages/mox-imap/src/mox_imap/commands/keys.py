@@ -251,15 +251,27 @@ class Compiler:
 
     def body(self) -> Filter:
         needle = self.needle()
-        return _in_texts(lambda content, row: body_matches(content, needle, row.bodystructure))
+        return _in_texts(lambda content, structure: body_matches(content, needle, structure))
 
     def text(self) -> Filter:
         needle = self.needle()
-        return _in_texts(lambda content, row: text_matches(content, needle, row.bodystructure))
+        return _in_texts(lambda content, structure: text_matches(content, needle, structure))
 
 
-def _in_texts(test: Callable[[Content, Row], bool]) -> Filter:
-    return Filter(TEXTS, lambda some, indexes: [at for at, row in some.rows(indexes) if test(some.content(at), row)])
+def _in_texts(test: Callable[[Content, bytes], bool]) -> Filter:
+    """`test` is given a message and its BODYSTRUCTURE."""
+
+    def pick(some: Slice, indexes: Sequence[int]) -> Sequence[int]:
+        cells = some.view.cells(indexes, ("bodystructure", "prefix", "data"))
+        if cells is None:
+            return [at for at, row in some.rows(indexes) if test(some.content(at), row.bodystructure)]
+        return [
+            at
+            for at, structure, prefix, data in zip(indexes, *cells, strict=True)
+            if test(Content.of(prefix + data) if data is not None else some.content(at), structure)
+        ]
+
+    return Filter(TEXTS, pick)
 
 
 def _received(row: Row) -> float:

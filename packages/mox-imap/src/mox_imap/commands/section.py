@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mox_imap import writer
 from mox_imap.backend import Mailbox, Row
-from mox_imap.commands.matching import named_fields
+from mox_imap.commands.matching import named_fields, named_fields_of
 from mox_imap.scanner import MAX_ITEMS, Scanner
 from mox_imap.server import No
 from mox_imap.structure import NOT_KEPT
@@ -51,6 +51,12 @@ class Section:
 def kept_fields(header: bytes, wanted: Section) -> bytes:
     """The literal of a section that is `kept`."""
     return _literal(named_fields(header, wanted.names))
+
+
+def kept_fields_of(headers: Sequence[bytes], wanted: Section) -> list[bytes]:
+    """The octets of a section that is `kept`, of many."""
+    found = named_fields_of(headers, wanted.names)
+    return [one.replace(b"\0", b"?") if b"\0" in one else one for one in found]
 
 
 def section(scan: Scanner) -> Section | None:
