@@ -324,3 +324,18 @@ def test_keywords_have_an_end(account: Account, deliver: Deliver) -> None:
     inbox = account.mailbox("Inbox")
     assert inbox is not None
     assert len(inbox.names(view.flags[0])) == 57
+
+
+def test_columns_of_some_when_others_are_gone(account: Account, deliver: Callable[..., Any]) -> None:
+    """As many are there as are asked for, and they are not the same ones."""
+    for number in range(5):
+        deliver(f"Subject: {number}\r\n\r\n", subject=str(number))
+    with account.write() as tx:
+        tx.expunge(tx.mailbox("Inbox"), [4], only_deleted=False)
+    assert account.cells(1, [2, 4], ("subject",)) == [(2,), ("1",)]
+    assert account.cells(1, [2, 3, 5], ("subject", "data")) == [
+        (2, 3, 5), ("1", "2", "4"), (b"Subject: 1\r\n\r\n", b"Subject: 2\r\n\r\n", b"Subject: 4\r\n\r\n"),
+    ]  # fmt: skip
+    assert account.cells(1, [4], ("subject",)) == [(), ()]
+    assert account.cells(1, [], ("subject",)) == [(), ()]
+    assert account.cells(1, [1, 100], ("subject",)) == [(1,), ("0",)]

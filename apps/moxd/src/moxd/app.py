@@ -47,6 +47,7 @@ from moxd.proxied import Networks
 from moxd.sockets import Bound, bind_all, close_all
 from moxd.submission import Submission
 from moxd.tls import dkim_keys
+from moxd.tls.client_keys import ClientKeyError, ClientKeys
 from moxd.tls.contexts import CertificateError, server_context
 from moxd.tls.dkim_keys import DkimKey
 from moxd.training import Filters, Trainer
@@ -94,11 +95,14 @@ def load_contexts(config: Config) -> Mapping[str, Contexts]:
             found[name] = Contexts(None, None)
             continue
         certificate, key = config.path(listener.tls.certificate), config.path(listener.tls.key)
+        login = server_context(certificate, key)
+        if listener.client_keys:
+            ClientKeys.load(config).trust(login)
         alpn = ["http/1.1"]
         alpn += ["smtp"] * listener.submissions_on_https + ["imap"] * listener.imaps_on_https
         found[name] = Contexts(
             server_context(certificate, key, tickets=False),
-            server_context(certificate, key),
+            login,
             server_context(certificate, key, alpn=alpn) if listener.https is not None else None,
         )
     return found
@@ -163,6 +167,7 @@ class App:
         self.options = options
         self._bounds = bounds
         self._contexts = contexts
+        self._client_keys = ClientKeys.load(config)
         self._index = index
         self._directory = self._make_directory()
         self._stopping = asyncio.Event()
@@ -193,7 +198,9 @@ class App:
         )
         self.outgoing = Outgoing(self, runs=index == 0)
         self.verifier = _Verifier(self.logins, keep_secret(data))
-        self._imap_logins = ImapLogins(self.logins, self._account_backend, self.verifier)
+        self._imap_logins = ImapLogins(
+            self.logins, self._account_backend, self.verifier, lambda der: self._client_keys.account(der)
+        )
         self._limiter = Limiter(per_minute(config.static.connections_per_minute))
         self._servers: list[smtp_aio.Server | imap_aio.Server | WebServer] = []
         self._web: WebServer | None = None
@@ -404,11 +411,19 @@ class App:
     def reload(self) -> None:
         """Reads domains.toml again; a bad file changes nothing."""
         try:
-            self.config = read_domains(self.config)
+            config = read_domains(self.config)
+            client_keys = ClientKeys.load(config)
         except ConfigError as error:
             for problem in error.problems:
                 log.error("domains.toml is not used: %s", problem)
             return
+        except ClientKeyError as error:
+            log.error("domains.toml is not used: %s", error)
+            return
+        self.config, self._client_keys = config, client_keys
+        for name, listener in config.static.listeners.items():
+            if listener.client_keys and (context := self._contexts[name].login) is not None:
+                client_keys.trust(context)
         self._directory = self.logins.directory = self._make_directory()
         self.outgoing.reload()
         log.info("domains read again", extra={"accounts": len(self.config.domains.accounts)})

@@ -355,8 +355,13 @@ class ImapLogins:
     """mox_imap.Logins"""
 
     def __init__(
-        self, logins: Logins, open_account: Callable[[str], AccountBackend], verifier: mox_sasl.Verifier
+        self,
+        logins: Logins,
+        open_account: Callable[[str], AccountBackend],
+        verifier: mox_sasl.Verifier,
+        account_of: Callable[[bytes], str | None] = lambda der: None,
     ) -> None:
+        self._account_of = account_of
         self._logins = logins
         self._open = open_account
         self._verifier = verifier
@@ -395,6 +400,11 @@ class ImapLogins:
     def authenticated(self, name: str, mechanism: str, peer: IPv4Address | IPv6Address | None) -> Any:
         account = self._logins.directory.login(name)
         return mox_imap.Done(self._outcome(account, name, mechanism, peer or _NOWHERE))
+
+    def by_certificate(self, der: bytes, peer: IPv4Address | IPv6Address | None) -> AccountBackend | None:
+        """mox_imap.Keyed"""
+        account = self._account_of(der)
+        return self._outcome(account, account, "TLS key", peer or _NOWHERE) if account is not None else None
 
     def failed(self, name: str, mechanism: str, peer: IPv4Address | IPv6Address | None) -> None:
         self._logins.failed(peer or _NOWHERE, name, mechanism, "imap")

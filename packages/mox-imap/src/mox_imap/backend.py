@@ -262,3 +262,12 @@ class Logins(Protocol):
         ...
 
     def failed(self, name: str, mechanism: str, peer: IPv4Address | IPv6Address | None) -> None: ...
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """Logins that know some clients by the certificate they show: their sessions begin with PREAUTH."""
+
+    def by_certificate(self, der: bytes, peer: IPv4Address | IPv6Address | None) -> Account | None:
+        """Whose it is.  The driver's TLS context has verified it, as far as it verifies."""
+        ...

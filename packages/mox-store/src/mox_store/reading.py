@@ -97,10 +97,8 @@ class Reading:
         )
         found: list[tuple[Any, ...]] = []
         if uids and uids[-1] - uids[0] < 2 * len(uids):
-            found = self.database.rows(statement, (mailbox, uids[0], uids[-1]))
-            if len(found) != len(uids):
-                wanted = frozenset(uids)
-                found = [row for row in found if row[0] in wanted]
+            wanted = frozenset(uids)
+            found = [row for row in self.database.rows(statement, (mailbox, uids[0], uids[-1])) if row[0] in wanted]
         else:
             for first, last in ranges(uids):
                 found += self.database.rows(statement, (mailbox, first, last))

@@ -155,13 +155,14 @@ def _serve(options: argparse.Namespace) -> int:
     import mox_store
     from moxd.app import DataError, serve
     from moxd.config import read_config
+    from moxd.tls.client_keys import ClientKeyError
     from moxd.tls.contexts import CertificateError
     from moxd.tls.dkim_keys import KeyFileError
 
     config = read_config(options.config)
     try:
         return serve(config)
-    except (CertificateError, KeyFileError) as error:
+    except (CertificateError, ClientKeyError, KeyFileError) as error:
         raise StartError(str(error)) from None
     except (DataError, mox_store.StoreError, OSError, sqlite3.OperationalError) as error:
         raise _start_error(error, config.data) from error

@@ -99,6 +99,8 @@ def domains_problems(folder: Path, domains: Domains) -> Iterator[Found]:
         at = ("accounts", name)
         if not 0 < len(name) <= MAX_NAME or not set(name) <= _NAME_CHARACTERS or name.startswith("."):
             yield at, f"account names have 1 to {MAX_NAME} of a-z 0-9 . _ - and do not begin with a dot"
+        for path in account.tls_keys:
+            yield from readable(folder, (*at, "tls_keys"), path)
         for text in account.fromid_logins:
             if text != name and (text.rpartition("@")[2] not in domains.domains or "@" not in text):
                 yield (*at, "fromid_logins"), f"nobody logs in as {text!r}; name the account or one of its addresses"

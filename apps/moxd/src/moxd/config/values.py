@@ -43,6 +43,8 @@ class Listener(Settings):
     imaps_on_https: bool = False
     # The host that mail programs are told to connect to, where it is not `hostname`.
     hostname: DomainName | None = None
+    # Mail programs may show a certificate (`tls_keys` of accounts) and are then let in without a password.
+    client_keys: bool = False
     # Proxies whose PROXY header (version 1 or 2) is believed, and demanded: who connects is whom they say.  For all
     # services but http and https.
     proxy_from: tuple[Network, ...] = ()
@@ -175,6 +177,8 @@ class Account(Settings):
     # Logins whose messages get a reverse-path of their own each, so that what comes back is matched to its message.
     fromid_logins: tuple[str, ...] = ()
     junk: Junk = Junk()
+    # Certificates, PEM files, whose keys open this account: IMAP with TLS begins logged in (PREAUTH).
+    tls_keys: tuple[Path, ...] = ()
     # IMAP capabilities that this account's programs are not told of, because they do not get on with them, such as
     # "COMPRESS=DEFLATE"; "THREAD" stands for all that begin so.
     imap_without: tuple[Capability, ...] = ()

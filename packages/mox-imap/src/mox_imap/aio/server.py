@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol, cast
 
-from mox_imap.backend import Logins, Pending
+from mox_imap.backend import Keyed, Logins, Pending
 from mox_imap.server import ImapConfig, ImapServer
 
 log = logging.getLogger("mox.imap")
@@ -241,6 +241,11 @@ class _Session:
 
     def _begin(self) -> None:
         server = self._server
+        assert self._transport is not None
+        account = None
+        tls = self._transport.get_extra_info("ssl_object")
+        if tls is not None and isinstance(server.logins, Keyed) and (shown := tls.getpeercert(binary_form=True)):
+            account = server.logins.by_certificate(shown, self._peer)
         self._session = ImapServer(
             server.config,
             server.logins,
@@ -249,6 +254,7 @@ class _Session:
             peer=self._peer,
             wake=self._wake,
             clock=time.time,
+            account=account,
         )
         if len(server.sessions) > server.most or server.draining:
             self._session.outgoing()  # instead of the greeting
