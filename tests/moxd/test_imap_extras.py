@@ -11,6 +11,7 @@ from typing import Any
 
 import mox_store
 from mox_imap import ImapConfig, ImapServer
+from moxd import imap_backend
 from moxd.imap_backend import AccountBackend
 
 
@@ -167,5 +168,42 @@ def test_notices(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         ann.session.news()
         assert ann.session.outgoing().startswith(b'* LIST (\\Subscribed) "/" New\r\n')
+
+    play(tmp_path, script)
+
+
+def test_many_messages_are_changed_in_slices_between_which_others_come(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(imap_backend, "SLICE", 10)
+
+    async def script(ann: Client, bob: Client, account: mox_store.Account) -> None:
+        for _ in range(35):
+            await ann.ask("a APPEND Inbox {4+}\r\nhi\r\n")
+        await ann.ask("a SELECT Inbox")
+        groups: list[int] = []
+        ran = account.database.commit
+
+        def counted(*arguments: Any, **more: Any) -> Any:
+            groups.append(1)
+            return ran(*arguments, **more)
+
+        monkeypatch.setattr(account.database, "commit", counted)
+        said = await ann.ask("b STORE 1:* +FLAGS (\\Flagged)")
+        assert (len([line for line in said if "\\Flagged" in line]), len(groups)) == (35, 4)
+        assert said[-1].startswith("b OK")
+        said = await ann.ask("c UID STORE 1:* (UNCHANGEDSINCE 1) +FLAGS (\\Seen)")
+        assert said[-1].startswith("c OK [MODIFIED 1:35]"), said
+        await ann.ask("d STORE 1:15 +FLAGS.SILENT (\\Deleted)")
+        groups.clear()
+        said = await ann.ask("e EXPUNGE")
+        assert (len([line for line in said if line.endswith("EXPUNGE")]), len(groups)) == (15, 2)
+        groups.clear()
+        said = await ann.ask("f MOVE 1:* Archive")
+        assert len([line for line in said if line.endswith("EXPUNGE")]) == 20
+        assert any("COPYUID" in line and "16:35 1:20" in line for line in said), said
+        assert len(groups) == 2
+        await ann.ask("g SELECT Archive")
+        groups.clear()
+        said = await ann.ask("h COPY 1:* Inbox")
+        assert (said[-1].startswith("h OK"), len(groups)) == (True, 1)  # all or none
 
     play(tmp_path, script)
