@@ -116,3 +116,25 @@ def test_a_capability_that_there_is_not(start: Start) -> None:
     checked = server.command("config", "check")
     assert checked.returncode == 78
     assert "is not a capability that can be left out" in checked.stderr + checked.stdout
+
+
+def test_a_full_mailbox_takes_nothing_for_a_while(start: Start) -> None:
+    server = start(workers=1)
+    path = server.folder / "domains.toml"
+    path.write_text(path.read_text().replace("[accounts.you]", "[accounts.you]\nquota = 3000"))
+    server.running.process.send_signal(1)
+    until(lambda: "domains read again" in server.log)
+    message = "From: a@sender.test\r\nSubject: {}\r\n\r\n" + "x" * 70 + "\r\n"
+    codes = []
+    for number in range(9):
+        with smtplib.SMTP(server.address, server.ports["smtp"], timeout=30) as client:
+            client.ehlo("mx.sender.test")
+            client.mail("a@sender.test")
+            code, reply = client.rcpt("you@mox.test")
+            if code == 250:
+                code, reply = client.data(message.format(number).encode())
+            codes.append(code)
+    assert codes[0] == 250
+    assert codes[-1] == 452
+    assert b"full" in reply
+    assert set(codes) == {250, 452}

@@ -37,6 +37,7 @@ from moxd.decisions import RefusalLog
 from moxd.directory import Directory
 from moxd.imap_backend import AccountBackend, ImapLogins
 from moxd.incoming import Incoming, Services
+from moxd.keeper import Keeper
 from moxd.limits import Limiter, per_minute
 from moxd.login import Attempt, Logins
 from moxd.marks import mark_of
@@ -187,6 +188,7 @@ class App:
         )
         self.filters = Filters(data / "junk")
         self._trainer = Trainer(self.store, self.filters)
+        self._keeper = Keeper(self.store, lambda: self.config, time.time)
         self._refusals = RefusalLog(data / "refused", time.time, index)
         self.resolver = options.resolver() if options.resolver is not None else make_resolver(config)
         self.logins = Logins(
@@ -204,6 +206,7 @@ class App:
         self._limiter = Limiter(per_minute(config.static.connections_per_minute))
         self._servers: list[smtp_aio.Server | imap_aio.Server | WebServer] = []
         self._web: WebServer | None = None
+        self._applying: asyncio.Task[None] | None = None
 
     # -- parts
 
@@ -252,6 +255,7 @@ class App:
             returned=self.outgoing.returned,
             junk=self._junk,
             filters=self.filters,
+            full=self._full,
             magic=self.options.magic,
             accept_all=self.options.magic,
         )
@@ -270,6 +274,7 @@ class App:
         self.outgoing.start()
         if self._index == 0:
             self._trainer.start()
+            self._keeper.start()
         for bound in self._bounds:
             self._servers.append(await self._listen(bound))
         sweeper = loop.create_task(self._sweep())
@@ -279,6 +284,7 @@ class App:
         finally:
             sweeper.cancel()
             await asyncio.gather(*(server.drain(DRAIN_SECONDS) for server in dict.fromkeys(self._servers)))
+            await self._keeper.stop()
             await self._trainer.stop()
             await self.outgoing.stop()
             self.close()
@@ -391,6 +397,13 @@ class App:
         self.neighbours.tell(account, modseq)
         self._trainer.touched(account)
 
+    def _full(self, account: str) -> bool:
+        found = self.config.domains.accounts.get(account)
+        if found is None or found.quota is None:
+            return False
+        held = self.store.open(account).quota()
+        return held.size_limit is not None and held.size >= held.size_limit
+
     def _junk(self, account: str) -> Junk:
         found = self.config.domains.accounts.get(account)
         return found.junk if found is not None else _NO_SETTINGS
@@ -426,6 +439,8 @@ class App:
                 client_keys.trust(context)
         self._directory = self.logins.directory = self._make_directory()
         self.outgoing.reload()
+        if self._index == 0:
+            self._applying = asyncio.get_running_loop().create_task(self._keeper.apply())
         log.info("domains read again", extra={"accounts": len(self.config.domains.accounts)})
 
     def close(self) -> None:

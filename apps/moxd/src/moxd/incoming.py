@@ -46,6 +46,8 @@ from moxd.training import Filters, Words, parameters
 log = logging.getLogger("moxd.incoming")
 
 JUNK = "Junk"
+# RFC 3463 3.3: its owner may make room until the sender tries again.
+FULL = Refusal(452, "the mailbox is full, try again later", "4.2.2", "over quota")
 # RFC 5321 6.3: a message that has been handed on so often is in a loop.
 MAX_RECEIVED = 100
 
@@ -66,6 +68,7 @@ class Services:
     returned: Callable[[Recipient, mox_message.Part, mox_message.Content], Awaitable[object]]
     junk: Callable[[str], Junk]  # the settings of an account
     filters: Filters
+    full: Callable[[str], bool] = lambda account: False  # no room in this account for anything
     magic: bool = False
     accept_all: bool = False
 
@@ -158,6 +161,8 @@ class Incoming:
             return Refusal(550, "no such address here", "5.1.1", f"{event.path} is nobody's")
         if isinstance(recipient, Reply):
             return recipient
+        if self._services.full(recipient.account):
+            return FULL
         trouble = self._trouble(event.path, "rcptto")
         if trouble is None:
             self._tx.recipients.append((event.path, recipient))
@@ -305,6 +310,8 @@ class Incoming:
             kinds.append(str(own_judgement.kind))
         outcomes = await _all(waiting)
         failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if failed and all(isinstance(one, mox_store.MailboxError) and one.code == "OVERQUOTA" for one in failed):
+            return FULL
         if failed:
             # Some accounts may have it; the sender tries again, and a copy too many is better than one too few.
             log.error("delivery failed", extra={"error": str(failed[0]), "failed": len(failed), "of": len(outcomes)})
@@ -415,5 +422,5 @@ async def _all(waiting: Sequence[Awaitable[Any]]) -> Sequence[Any]:
         return await asyncio.gather(*waiting, return_exceptions=True)
     try:
         return [await waiting[0]]
-    except (mox_store.StoreError, OSError) as error:
+    except (mox_store.StoreError, mox_store.MailboxError, OSError) as error:
         return [error]

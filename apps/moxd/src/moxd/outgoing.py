@@ -95,6 +95,8 @@ class LocalCourier:
         try:
             account = app.store.open(found.account)
             await deliver.into(account, found.mailbox, what, prefix=prefix, decision=(number, decision.to_json()))
+        except mox_store.MailboxError as error:
+            return mox_queue.Attempt(mox_queue.Result.LATER, f"452 4.2.2 the mailbox is full: {error}", "4.2.2")
         except (mox_store.StoreError, OSError) as error:
             return mox_queue.Attempt(
                 mox_queue.Result.LATER, f"451 4.3.0 could not store the message now: {error}", "4.3.0"

@@ -72,6 +72,12 @@ def _proxy(text: str) -> str:
     return text
 
 
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01]?\d|2[0-3]):[0-5]\d", text):
+        raise ValueError(f"{text!r} is not a time of day; write it as 03:30")
+    return text
+
+
 def _capability(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9=+/-]*", text) or text.upper().startswith(("IMAP4", "AUTH", "STARTTLS")):
         raise ValueError(f"{text!r} is not a capability that can be left out; one is written as COMPRESS=DEFLATE")
@@ -92,6 +98,7 @@ HostName = Annotated[str, AfterValidator(_host)]
 IpText = Annotated[str, AfterValidator(_ip)]
 ServerText = Annotated[str, AfterValidator(_server)]
 ProxyText = Annotated[str, AfterValidator(_proxy)]
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]
 Capability = Annotated[str, AfterValidator(_capability)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 Pattern = Annotated[str, AfterValidator(_expression)]

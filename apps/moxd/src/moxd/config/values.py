@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 import mox_mtasts
-from moxd.config.kinds import Capability, DomainName, IpText, Network, Pattern, Port, ServerText, Settings
+from moxd.config.kinds import Capability, DomainName, IpText, Network, Pattern, Port, ServerText, Settings, TimeOfDay
 from moxd.config.transports import AccountRoute, DomainRoute, GlobalRoute, Transport
 
 MAX_WORKERS = 64
@@ -84,6 +84,16 @@ class Outgoing(Settings):
     kept_days: float = Field(default=14.0, ge=1, le=3650)
 
 
+class Backup(Settings):
+    """A backup every night, while mail comes and goes; only what is new is written."""
+
+    folder: Path
+    # When, by the clock of this place.
+    at: TimeOfDay = "03:30"
+    # So many nights are kept; 0: all.
+    keep: int = Field(default=30, ge=0)
+
+
 class Static(Settings):
     """`moxd.toml`: read at start, never again."""
 
@@ -102,6 +112,7 @@ class Static(Settings):
     # Ways for mail to leave beside "direct", and which mail takes them; the routes of accounts and domains come first.
     transports: dict[str, Transport] = Field(default_factory=dict)
     routes: tuple[GlobalRoute, ...] = ()
+    backup: Backup | None = None
     listeners: dict[str, Listener] = Field(min_length=1)
 
 
@@ -171,7 +182,10 @@ class Account(Settings):
 
     addresses: tuple[str, ...] = Field(min_length=1)
     full_name: str = ""
+    # Octets; more is refused, by SMTP as by IMAP.
     quota: int | None = Field(default=None, ge=0)
+    # For how long what was expunged can be brought back (`moxd store undelete`).
+    retention_days: float = Field(default=7.0, ge=0, le=3650)
     # For mail of this account; they come before those of domains.
     routes: tuple[AccountRoute, ...] = ()
     # Logins whose messages get a reverse-path of their own each, so that what comes back is matched to its message.
