@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from contextvars import ContextVar
 
 connection_id: ContextVar[str] = ContextVar("connection_id", default="")
 
+# Printable ASCII but for space, quotes, equals sign and backslash.
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 # What every record has; whatever else hangs on it came in as a fact by `extra=`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -15,7 +18,7 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 def quoted(value: object) -> str:
     """A value as it may stand behind `key=`: quoted when it has spaces, and never able to fake a line of its own."""
     text = str(value)
-    if text and all(33 <= ord(character) < 127 and character not in '"=\\' for character in text):
+    if _PLAIN.fullmatch(text):
         return text
     return '"' + text.encode("unicode_escape", "backslashreplace").decode("ascii").replace('"', '\\"') + '"'
 

@@ -11,8 +11,15 @@ from typing import BinaryIO
 
 from mox_message.content import Content
 
-# Above this a session's message goes to disk: a thousand sessions then hold 64 MB, not their messages' sum.
+# Up to this every message is held in memory: a thousand sessions then hold 64 MB, not their messages' sum.
 MEMORY = 64 * 1024
+# Larger ones are, too, as long as all that is held is not more than this.
+MOST_OF_ONE = 1024 * 1024
+MOST_OF_ALL = 64 * 1024 * 1024
+
+
+# Octets of all messages of this process that are held in memory.
+_held = [0]
 
 
 class Spool:
@@ -22,6 +29,7 @@ class Spool:
         self._folder = folder
         self._chunks: list[bytes] = []
         self._file: BinaryIO | None = None
+        self._held = 0
         self.size = 0
 
     def write(self, chunk: bytes) -> None:
@@ -31,11 +39,18 @@ class Spool:
             self._file.write(chunk)
             return
         self._chunks.append(chunk)
-        if self.size > MEMORY:
+        self._held += len(chunk)
+        _held[0] += len(chunk)
+        if self.size > MEMORY and (self.size > MOST_OF_ONE or _held[0] > MOST_OF_ALL):
             self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 closed by close()
             for held in self._chunks:
                 self._file.write(held)
-            self._chunks.clear()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._chunks.clear()
+        _held[0] -= self._held
+        self._held = 0
 
     def content(self) -> Content:
         """What was written, readable until close()."""
@@ -45,9 +60,12 @@ class Spool:
         self._chunks = [data]
         return Content.of(data)
 
+    def __del__(self) -> None:
+        self._let_go()
+
     def close(self) -> None:
         """Forgets the bytes."""
-        self._chunks.clear()
+        self._let_go()
         if self._file is not None:
             self._file.close()
             self._file = None
