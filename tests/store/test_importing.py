@@ -84,7 +84,7 @@ def test_it_goes_on_where_it_was_stopped(account: Account, tmp_path: Path) -> No
 
     with pytest.raises(OSError, match="unplugged"):
         importing.run(account, importing.Source(source.name, source.mailbox, broken))
-    assert len(subjects(account, "a")) == 100
+    assert len(subjects(account, "a")) == 170, "what came is kept"
     path.write_bytes(mbox_of(range(260)))  # and mail was added to it meanwhile
     assert importing.run(account, source).taken == 260
     assert subjects(account, "a") == [f"number {number}" for number in range(260)]
@@ -193,3 +193,22 @@ def test_export_of_some(account: Account, deliver: Callable[..., Added], tmp_pat
     assert [one.mailbox for one in exporting.run(account, tmp_path, "mbox", ("Inbox",))] == ["Inbox"]
     assert maildir.is_maildir(tmp_path) is False
     assert testing.QuickDisk is not None
+
+
+def test_what_came_before_trouble_is_kept(account: Account) -> None:
+    """A source that fails in its third message: two are there, and the next run begins with the third."""
+    seen: list[str] = []
+
+    def read(position: str) -> Iterator[importing.Letter]:
+        seen.append(position)
+        for number in range(int(position or 0), 3):
+            if number == 2 and len(seen) == 1:
+                raise OSError("the line is dead")
+            yield importing.Letter(Content.of(b"Message-ID: <%d@x>\r\n\r\nx\r\n" % number), str(number + 1))
+
+    source = importing.Source("far away", "Inbox", read)
+    with pytest.raises(OSError, match="dead"):
+        importing.run(account, source)
+    assert account.quota().messages == 2
+    assert importing.run(account, source).taken == 3
+    assert seen == ["", "2"]

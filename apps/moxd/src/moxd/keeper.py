@@ -78,7 +78,11 @@ class Keeper:
             return
         while True:
             await self._sleep(max(0.0, next_time(self._clock(), settings.at) - self._clock()))
-            await self.back_up()
+            try:
+                await self.back_up()
+            except Exception:
+                # Whatever it was, tomorrow is another night.
+                log.exception("no backup")
 
     async def back_up(self) -> None:
         """Takes a backup now."""

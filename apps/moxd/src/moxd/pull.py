@@ -143,7 +143,10 @@ class Pull:
         """Those that fit the pattern and can be opened.  Raises PullError."""
         assert self._client is not None
         listed = self._do(self._client.mailboxes())
-        subscribed = {one.name for one in self._do(_subscribed(self._client))}  # type: ignore[attr-defined]
+        try:
+            subscribed = {one.name for one in self._do(_subscribed(self._client))}  # type: ignore[attr-defined]
+        except PullError:  # a server without LSUB
+            subscribed = {one.name for one in listed}  # type: ignore[attr-defined]
         found = []
         for one in listed:  # type: ignore[attr-defined]
             attributes = {word.lower() for word in one.attributes}
@@ -211,18 +214,30 @@ class Pull:
             if small
             else {}
         )
-        for uid, _ in batch:
+        for uid, size in batch:
+            one = found.get(uid)
             if uid in large:
                 one = next(iter(self._fetch(client, [uid], "FLAGS", "INTERNALDATE")), None)
-                content = self._in_pieces(client, uid) if one is not None else None
+                content = self._in_pieces(client, uid, size) if one is not None else None
             else:
-                one = found.get(uid)
-                body = one.items.get("BODY[]") if one is not None else None
-                content = mox_message.Content.of(bytes(body)) if isinstance(body, bytes) else None
+                content = _body(one)
+            if one is None or content is None:
+                one = self._again(client, uid)
+                content = _body(one)
             if one is not None and content is not None:
                 yield importing.Letter(content, f"{validity}:{uid}", _moment(one), _flags(one))
 
-    def _in_pieces(self, client: aio.Client, uid: int) -> mox_message.Content:
+    def _again(self, client: aio.Client, uid: int) -> Fetched | None:
+        """A message that was listed and did not come, asked for alone; None when it has gone.  Raises PullError: where
+        it stands the next run goes on."""
+        one = next(iter(self._fetch(client, [uid], "FLAGS", "INTERNALDATE", "BODY.PEEK[]")), None)
+        if _body(one) is not None:
+            return one
+        if uid in self._do(client.search(f"UID {uid}", uid=True)):  # type: ignore[operator]
+            raise PullError(f"{self._place} has message {uid} and does not give it; run the same command again later")
+        return None
+
+    def _in_pieces(self, client: aio.Client, uid: int, size: int) -> mox_message.Content:
         with tempfile.NamedTemporaryFile() as file:  # its name goes at once, the content keeps it open
             at = 0
             while True:
@@ -234,8 +249,21 @@ class Pull:
                 at += len(piece)
                 if len(piece) < PIECE:
                     break
+            if at != size:
+                # The size is wrong (some servers guess it), or the pieces are: the whole of it tells.
+                whole = _body(next(iter(self._fetch(client, [uid], "BODY.PEEK[]")), None))
+                if whole is None:
+                    raise PullError(
+                        f"{self._place} gives {at} of {size} octets of message {uid}; run the same command again later"
+                    )
+                return whole
             file.flush()
             return mox_message.Content.file(file.name)
+
+
+def _body(one: Fetched | None) -> mox_message.Content | None:
+    body = one.items.get("BODY[]") if one is not None else None
+    return mox_message.Content.of(bytes(body)) if isinstance(body, bytes) else None
 
 
 async def _subscribed(client: aio.Client) -> list[aio.Listed]:
@@ -249,9 +277,7 @@ async def _subscribed(client: aio.Client) -> list[aio.Listed]:
 
 def _clean(name: str) -> str:
     """What our mailboxes cannot be called is called nearly so."""
-    parts = [
-        part.translate({ord("*"): "-", ord("%"): "-", 0: None}).lstrip("#") or "-" for part in name.split("/") if part
-    ]
+    parts = [part.translate(_UNWANTED).lstrip("#") or "-" for part in name.split("/") if part]
     return "/".join(parts) or "Inbox"
 
 

@@ -182,15 +182,18 @@ def run(
     with _known(account, source.mailbox) as known:
         batch: list[Letter] = []
         size = 0
-        for letter in source.read(position):
-            batch.append(letter)
-            size += letter.content.size
-            if len(batch) >= BATCH_MESSAGES or size >= BATCH_BYTES:
+        try:
+            for letter in source.read(position):
+                batch.append(letter)
+                size += letter.content.size
+                if len(batch) >= BATCH_MESSAGES or size >= BATCH_BYTES:
+                    ready, batch, size = batch, [], 0
+                    taken, skipped = _take(account, source, ready, known, make_traits, flags, taken, skipped)
+                    progress(Imported(source.name, source.mailbox, taken, skipped))
+        finally:
+            # Whatever ended it: what has come is kept.
+            if batch:
                 taken, skipped = _take(account, source, batch, known, make_traits, flags, taken, skipped)
-                batch, size = [], 0
-                progress(Imported(source.name, source.mailbox, taken, skipped))
-        if batch:
-            taken, skipped = _take(account, source, batch, known, make_traits, flags, taken, skipped)
     done = Imported(source.name, source.mailbox, taken, skipped)
     progress(done)
     return done
