@@ -15,6 +15,7 @@ from mox_imap.extensions import (
     Switched,
     Watched,
 )
+from mox_imap.fulfils import fulfils
 
 if TYPE_CHECKING:
     from mox_imap.server import ImapServer
@@ -53,13 +54,13 @@ def words(s: ImapServer) -> list[str]:
     if s.account is None:
         return found + _before_login(s)
     for protocol, some in BY_BACKEND:
-        if isinstance(s.account, protocol):
+        if fulfils(s.account, protocol):
             found += some
     found.append(f"APPENDLIMIT={config.limits.append}")
     if config.compress and not s.compressed:
         found.append("COMPRESS=DEFLATE")
     found.append("UNAUTHENTICATE")
-    if isinstance(s.account, Switched):
+    if fulfils(s.account, Switched):
         hidden = frozenset(word.upper() for word in s.account.hidden_capabilities)
         found = [word for word in found if word.upper() not in hidden and word.upper().partition("=")[0] not in hidden]
     return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mox_imap import writer
 from mox_imap.backend import BackendError, MailboxInfo
 from mox_imap.extensions import Annotated, Watched
+from mox_imap.fulfils import fulfils
 
 if TYPE_CHECKING:
     from mox_imap.server import ImapServer
@@ -106,7 +107,7 @@ class Notify:
         assert account is not None
         known = _Known({_identity(info): info for info in account.mailboxes()}, frozenset(account.subscriptions()))
         wanted = frozenset().union(*(one.events for one in self._groups))
-        if isinstance(account, Annotated) and wanted & {"MAILBOXMETADATACHANGE", "SERVERMETADATACHANGE"}:
+        if fulfils(account, Annotated) and wanted & {"MAILBOXMETADATACHANGE", "SERVERMETADATACHANGE"}:
             for name in ["", *(info.name for info in known.boxes.values())]:
                 try:
                     known.annotations[name] = dict(account.annotations(name))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox_imap import writer
 from mox_imap.backend import Celled, Changes, Columns, IndexedMailbox, Mailbox
+from mox_imap.fulfils import fulfils
 from mox_imap.scanner import SequenceSet
 from mox_message import Content, Part
 
@@ -34,8 +35,8 @@ class View:
 
     def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox = mailbox
-        self.indexed: IndexedMailbox | None = mailbox if isinstance(mailbox, IndexedMailbox) else None
-        self.celled: Celled | None = mailbox if isinstance(mailbox, Celled) else None
+        self.indexed: IndexedMailbox | None = mailbox if fulfils(mailbox, IndexedMailbox) else None
+        self.celled: Celled | None = mailbox if fulfils(mailbox, Celled) else None
         self.uids = array("q")
         self.messages = array("q")
         self.told = array("q")

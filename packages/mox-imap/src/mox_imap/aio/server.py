@@ -19,6 +19,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol, cast
 
 from mox_imap.backend import Keyed, Logins, Pending
+from mox_imap.fulfils import fulfils
 from mox_imap.server import ImapConfig, ImapServer
 
 log = logging.getLogger("mox.imap")
@@ -244,7 +245,7 @@ class _Session:
         assert self._transport is not None
         account = None
         tls = self._transport.get_extra_info("ssl_object")
-        if tls is not None and isinstance(server.logins, Keyed) and (shown := tls.getpeercert(binary_form=True)):
+        if tls is not None and fulfils(server.logins, Keyed) and (shown := tls.getpeercert(binary_form=True)):
             account = server.logins.by_certificate(shown, self._peer)
         self._session = ImapServer(
             server.config,

@@ -12,6 +12,7 @@ from mox_imap.commands.mailbox import name_bytes
 from mox_imap.commands.metadata import entry_names, list_metadata
 from mox_imap.commands.status import status_items, status_line
 from mox_imap.extensions import Annotated, Shared
+from mox_imap.fulfils import fulfils
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer
 
@@ -175,9 +176,9 @@ def _more(s: ImapServer, info: MailboxInfo, returns: Returns) -> Iterator[bytes]
     account = s.account
     if returns.status:
         yield status_line(s, info, returns.status)
-    if "MYRIGHTS" in returns.options and isinstance(account, Shared):
+    if "MYRIGHTS" in returns.options and fulfils(account, Shared):
         yield my_rights_line(s, account, info.name)
-    if returns.metadata and isinstance(account, Annotated):
+    if returns.metadata and fulfils(account, Annotated):
         yield from list_metadata(s, info.name, returns.metadata, account)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mox_imap import utf7, writer
 from mox_imap.extensions import Identified
+from mox_imap.fulfils import fulfils
 from mox_imap.scanner import Scanner, SequenceSet
 from mox_imap.server import Command, ImapServer, No, State
 from mox_imap.view import View, vanished
@@ -65,7 +66,7 @@ def _open(s: ImapServer, scan: Scanner, *, read_only: bool) -> Command:
     yield b"* OK [UIDVALIDITY %d] for good\r\n* OK [UIDNEXT %d] at least\r\n" % (mailbox.uidvalidity, mailbox.uidnext())
     if highest := s.highest_modseq():
         yield b"* OK [HIGHESTMODSEQ %d] highest\r\n" % highest
-    if isinstance(s.account, Identified) and (info := s.account.mailbox(name)) is not None:
+    if fulfils(s.account, Identified) and (info := s.account.mailbox(name)) is not None:
         yield b"* OK [MAILBOXID (%s)] for good\r\n" % info.mailbox_id.encode()
     if s.rev2:
         yield b'* LIST () "/" %s\r\n' % name_bytes(s, mailbox.name)
@@ -139,7 +140,7 @@ def create(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     scan.end()
     assert s.account is not None
     yield s.account.create(name, special)
-    if isinstance(s.account, Identified) and (info := s.account.mailbox(name)) is not None:
+    if fulfils(s.account, Identified) and (info := s.account.mailbox(name)) is not None:
         return f"[MAILBOXID ({info.mailbox_id})] created"
     return None
 

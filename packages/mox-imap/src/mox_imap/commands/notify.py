@@ -9,6 +9,7 @@ from functools import partial
 from mox_imap.commands.fetch import Wanted, items, told
 from mox_imap.commands.mailbox import name_bytes
 from mox_imap.extensions import Annotated, Watched
+from mox_imap.fulfils import fulfils
 from mox_imap.notify import EVENTS, MAILBOX_EVENTS, MESSAGE_EVENTS, Group, Notify
 from mox_imap.scanner import MAX_ITEMS, Scanner
 from mox_imap.server import Command, ImapServer, No
@@ -20,7 +21,7 @@ KINDS = ("SELECTED-DELAYED", "SELECTED", "INBOXES", "PERSONAL", "SUBSCRIBED", "S
 def notify(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     """RFC 5465 3.1"""
     account = s.account
-    if not isinstance(account, Watched):
+    if not fulfils(account, Watched):
         raise scan.fail("no such command NOTIFY")
     scan.sp()
     if scan.take(b"NONE"):
@@ -103,7 +104,7 @@ def _events(s: ImapServer, scan: Scanner, events: set[str], *, selected: bool) -
         if events:
             scan.sp()
         event = scan.atom().upper()
-        possible = EVENTS if isinstance(s.account, Annotated) else EVENTS - {
+        possible = EVENTS if fulfils(s.account, Annotated) else EVENTS - {
             "MAILBOXMETADATACHANGE", "SERVERMETADATACHANGE",
         }  # fmt: skip
         if event not in possible:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mox_imap.backend import BackendError, MailboxInfo
 from mox_imap.commands.mailbox import name_bytes
 from mox_imap.extensions import Quoted
+from mox_imap.fulfils import fulfils
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer
 
@@ -51,7 +52,7 @@ def status_line(s: ImapServer, info: MailboxInfo, items: list[str]) -> bytes:
 
 def _deleted_size(s: ImapServer, name: str) -> int:
     """In octets, as SIZE is."""
-    return s.account.deleted_size(name) if isinstance(s.account, Quoted) else 0
+    return s.account.deleted_size(name) if fulfils(s.account, Quoted) else 0
 
 
 def status(s: ImapServer, scan: Scanner, uid: bool) -> Command:
