@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mox_store import Account, Added, MailboxError
+from mox_store import Account, Added, MailboxError, check
 
 Deliver = Callable[..., Added]
 
@@ -127,3 +127,13 @@ def test_globs_in_names_are_plain_text(account: Account, deliver: Deliver) -> No
         tx.rename("b?", "two")
     names = {mailbox.name for mailbox in account.mailboxes()}
     assert {"one", "one/x", "two", "two/y", "a", "a/x", "bc", "bc/y"} <= names
+
+
+def test_of_many_only_what_nothing_shows_goes_into_the_bin(account: Account, deliver: Callable[..., Added]) -> None:
+    added = [deliver(f"Subject: {number}\r\n\r\n") for number in range(80)]
+    with account.write() as tx:
+        tx.copy(tx.mailbox("Inbox"), [one.uid for one in added[:30]], tx.mailbox("Archive"))
+    with account.write() as tx:
+        tx.expunge(tx.mailbox("Inbox"), [one.uid for one in added], only_deleted=False)
+    assert sorted(one.message for one in account.bin()) == [one.message for one in added[30:]]
+    assert check.check(account).clean

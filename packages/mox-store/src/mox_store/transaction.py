@@ -25,6 +25,8 @@ _ADD_MESSAGE = (
     "message_id,decision,segment,at,length,origin) VALUES(?,?,?,1,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _ADD_ENTRY = "INSERT INTO entry(mailbox,uid,flags,size,modseq,message,saved,createseq) VALUES(?,?,?,?,?,?,?,?)"
+_WAITING = "SELECT id FROM message WHERE copies=0 AND expunged=?"
+MANY = 50
 _Entry = tuple[int, int, int, int, int]  # (uid, flags, size, modseq, message)
 # What being in a mailbox says of a message: that it is junk, that it is wanted, that nobody said (Mark.NONE), or
 # (None) nothing that should change its keywords.
@@ -286,7 +288,11 @@ class Transaction(MailboxOperations):
 
     def _keep(self, mailbox: Mailbox, entries: list[_Entry]) -> None:
         """What nothing shows any more goes into the bin, with where it was and how it was flagged."""
-        names = {flags: " ".join(mailbox.names(flags & ~DELETED)) for _, flags, *_ in entries}
+        if len(entries) > MANY:
+            # Of many, most may have copies elsewhere; the index of what waits to be swept knows the others.
+            waiting = {id for (id,) in self._db.execute(_WAITING, (self._now,))}
+            entries = [entry for entry in entries if entry[4] in waiting]
+        names = {flags: " ".join(mailbox.names(flags & ~DELETED)) for flags in {entry[1] for entry in entries}}
         self._db.executemany(
             "INSERT OR REPLACE INTO bin SELECT id,?,? FROM message WHERE id=? AND copies=0",
             [(mailbox.name, names[entry[1]], entry[4]) for entry in entries],
