@@ -286,5 +286,6 @@ def test_a_checkpoint_that_fails_is_tried_again(
 
     asyncio.run(run())
     with sqlite3.connect(tmp_path / "kim" / "account.db") as db:
-        assert db.execute("SELECT count(*) FROM entry").fetchone() == (sum(line.startswith("did add") for line in said),)
+        added = sum(line.startswith("did add") for line in said)
+        assert db.execute("SELECT count(*) FROM entry").fetchone() == (added,)
     db.close()
