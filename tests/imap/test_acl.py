@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
 
 from kit.imap_rooms import Room
 from kit.play_imap import Client, play
-from mox_imap import BackendError, Pending
+from mox_imap import BackendError, Mailbox, MailboxInfo, Pending
+from mox_imap.backend import FlagAction
 from mox_imap.memory import MemoryAccount
+from mox_imap.memory.mailbox import OpenMailbox
 
 ALL = "lrswipkxtea"
 
@@ -28,15 +32,16 @@ class Keeping(MemoryAccount):
     def grantable(self, mailbox: str, identifier: str) -> tuple[str, Sequence[str]]:
         return (ALL, ()) if identifier == self.user else ("", ["l", "r", "s", "w", "i", "p", "k", "x", "te", "a"])
 
-    def grant(self, mailbox: str, identifier: str, rights: str | None) -> Pending[None]:
+    def grant(self, mailbox: str, identifier: str, action: FlagAction, rights: str) -> Pending[None]:
         def run() -> None:
             self._box(mailbox)
             if identifier == self.user:
                 raise BackendError("NOPERM", "the owner keeps all rights")
             kept = self.given.setdefault(mailbox, {})
-            kept.pop(identifier, None)
-            if rights:
-                kept[identifier] = rights
+            had = kept.pop(identifier, "")
+            after = {"add": {*had, *rights}, "remove": {*had} - {*rights}, "replace": {*rights}}[action]
+            if after:
+                kept[identifier] = "".join(one for one in ALL if one in after)
 
         return self._backend.do(run)
 
@@ -48,6 +53,91 @@ def client() -> Client:
     room.backend.accounts["ann"] = account
     account.create("Shut", "")
     return room.logged_in()
+
+
+class Lent(OpenMailbox):
+    """mox_imap.Righted"""
+
+    letters = "lr"
+
+    def my_rights(self) -> str:
+        return self.letters
+
+
+class Neighbour(Keeping):
+    """mox_imap.Neighbours: with mailboxes of others, in which not everything is allowed."""
+
+    other_users = "~/"
+
+    def mailboxes(self) -> Sequence[MailboxInfo]:
+        return [info for info in super().mailboxes() if info.name not in ("~", "~/bob")]
+
+    def open(self, name: str, wake: Callable[[], None]) -> Mailbox:
+        if not name.startswith("~/"):
+            return super().open(name, wake)
+        return Lent(self, self._box(name), wake)
+
+
+def neighbour(letters: str) -> Client:
+    room = Room()
+    account = Neighbour(room.backend, "ann")
+    account.given = {}
+    room.backend.accounts["ann"] = account
+    account.create("~/bob/Plans", "")
+    for name in ("Inbox", "~/bob/Plans"):
+        account.deliver(name, b"Subject: x\r\n\r\nhello\r\n", ("\\Deleted",), None)
+    Lent.letters = letters
+    return room.logged_in()
+
+
+def test_other_users() -> None:
+    play(
+        {"": neighbour("lr")},
+        """
+        C: a NAMESPACE
+        S= * NAMESPACE (("" "/")) (("~/" "/")) NIL
+        S: a OK
+        C: b LIST "" %
+        S= * LIST (\\HasNoChildren) "/" INBOX
+        S= * LIST (\\Noselect \\HasChildren) "/" ~
+        S: b OK
+        C: c LIST "" ~/%/%
+        S= * LIST (\\HasNoChildren) "/" ~/bob/Plans
+        S: c OK
+        C: d LIST (SUBSCRIBED) "" %
+        S= * LIST (\\Subscribed \\HasNoChildren) "/" INBOX
+        S: d OK
+        C: e ESEARCH IN (PERSONAL) ALL
+        S: * ESEARCH (TAG "e" MAILBOX INBOX
+        S: e OK
+        C: f ESEARCH IN (MAILBOXES ~/bob/Plans) ALL
+        S: * ESEARCH (TAG "f" MAILBOX ~/bob/Plans
+        S: f OK
+        """,
+    )
+
+
+@pytest.mark.parametrize(
+    ("letters", "flags", "only"),
+    [
+        ("lr", b"", b"ONLY"), ("lri", b"", b"WRITE"), ("lrs", b"\\Seen", b"WRITE"), ("lrt", b"\\Deleted", b"WRITE"),
+        ("lrw", b"\\Answered \\Flagged \\Draft \\*", b"WRITE"), ("lre", b"", b"WRITE"),
+    ],
+)  # fmt: skip
+def test_what_may_be_changed_is_offered(letters: str, flags: bytes, only: bytes) -> None:
+    said = neighbour(letters).ask("a SELECT ~/bob/Plans")
+    assert any(b"[PERMANENTFLAGS (%s)]" % flags in line.encode() for line in said), said
+    assert f"[READ-{only.decode()}]" in said[-1]
+
+
+@pytest.mark.parametrize(("letters", "seen", "left"), [("lrw", False, 1), ("lrs", True, 1), ("lrse", True, 0)])
+def test_seen_and_close_need_their_rights(letters: str, seen: bool, left: int) -> None:
+    client = neighbour(letters)
+    client.ask("a SELECT ~/bob/Plans")
+    client.ask("b FETCH 1 BODY[]")
+    assert any("\\Seen" in line for line in client.ask("c FETCH 1 FLAGS")) == seen
+    client.ask("d CLOSE")
+    assert f"(MESSAGES {left})" in client.ask("e STATUS ~/bob/Plans (MESSAGES)")[0]
 
 
 def test_conversation() -> None:

@@ -19,7 +19,8 @@ def client() -> Client:
 
 def said(text: str) -> str:
     one = client()
-    if one.session.ended:
+    # What came before may have moved or expunged some.
+    if one.session.ended or one.session.view is None or len(one.session.view) < 3:
         client.cache_clear()
         one = client()
     one.session.view.contexts.clear()  # type: ignore[attr-defined]

@@ -105,7 +105,7 @@ def trusting(server: Moxd) -> ssl.SSLContext:
 
 
 def mailbox(server: Moxd, name: str = "INBOX", login: str | None = None) -> IMAP4_SSL:
-    """An imaplib client with that mailbox selected."""
+    """An imaplib client with that mailbox selected, on whichever worker takes it."""
     client = IMAP4_SSL(server.address, server.ports["imaps"], ssl_context=trusting(server), timeout=30)
     client.login(login or f"you@{server.domain}", PASSWORD)
     assert client.select(f'"{name}"')[0] == "OK"

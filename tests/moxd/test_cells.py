@@ -16,9 +16,10 @@ from mox_imap.view import View
 from mox_message import Content, parse
 from mox_store import BLOB_LIMIT, UNMADE, Account, NewMessage, Store, testing
 from moxd import deliver
-from moxd.imap_backend import _Mailbox
+from moxd.imap_mailbox import OwnMailbox
 
 COUNT = 40
+NOBODY: Any = None
 ITEMS = [
     "UID", "FLAGS", "MODSEQ", "RFC822.SIZE", "INTERNALDATE", "SAVEDATE", "ENVELOPE", "BODY", "BODYSTRUCTURE", "EMAILID",
     "PREVIEW", "BODY.PEEK[]", "BODY.PEEK[]<3.5>", "BODY.PEEK[TEXT]", "BODY.PEEK[HEADER]", "BODY.PEEK[1]", "RFC822.HEADER",
@@ -67,7 +68,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 def test_columns_and_rows_agree(account: Account, items: list[str], first: int, length: int, sparse: int) -> None:
     mailbox = account.mailbox("Inbox")
     assert mailbox is not None
-    opened = _Mailbox(account, mailbox, lambda: None)
+    opened = OwnMailbox(NOBODY, account, mailbox, lambda: None)
     view = View(opened)
     assert view.celled is not None
     want = wanted(Scanner(f"({' '.join(items)})".encode()))
@@ -89,7 +90,7 @@ def _said(view: View, indexes: Any, want: Any) -> Iterator[bytes]:
 def test_what_was_expunged_meanwhile_is_still_told(account: Account, tmp_path: Path) -> None:
     mailbox = account.mailbox("Inbox")
     assert mailbox is not None
-    opened = _Mailbox(account, mailbox, lambda: None)
+    opened = OwnMailbox(NOBODY, account, mailbox, lambda: None)
     view = View(opened)
     with account.write() as tx:
         tx.expunge(tx.mailbox("Inbox"), [10], only_deleted=False)

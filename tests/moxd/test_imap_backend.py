@@ -9,7 +9,7 @@ import pytest
 
 import mox_imap
 import mox_store
-from moxd.imap_backend import _Mapped
+from moxd.imap_pending import Mapped
 
 
 def test_a_callback_is_given_what_it_was_added_to() -> None:
@@ -17,7 +17,7 @@ def test_a_callback_is_given_what_it_was_added_to() -> None:
 
     async def told() -> tuple[Any, Any]:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        pending, seen = _Mapped(future, str), []
+        pending, seen = Mapped(future, str), []
         pending.add_done_callback(seen.append)
         future.set_result(7)
         await asyncio.sleep(0)
@@ -39,7 +39,7 @@ def test_the_stores_errors_are_responses(error: Exception, code: str) -> None:
     async def outcome() -> Any:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         future.set_exception(error)
-        return _Mapped(future).result()
+        return Mapped(future).result()
 
     with pytest.raises(mox_imap.BackendError) as raised:
         asyncio.run(outcome())

@@ -76,7 +76,7 @@ def test_a_backup_every_night(tmp_path: Path) -> None:
                 lambda tx: tx.add(tx.mailbox("Inbox"), NewMessage(content, Traits(b"", b"", b""), 1.0))
             )
 
-        keeper = Keeper(store, lambda: config(tmp_path), lambda: clock[0], sleep)  # type: ignore[arg-type]
+        keeper = Keeper(store, lambda: config(tmp_path), lambda: clock[0], sleep=sleep)  # type: ignore[arg-type]
         keeper.start()
         while len(nights) < 4 or len(backup().generations()) != 2:  # noqa: ASYNC110  it is all in no time
             await asyncio.sleep(0.01)

@@ -203,6 +203,10 @@ class Stores(RuleBasedStateMachine):
     def rights(self, process: int, rights: str, name: str) -> None:
         self.both(process, lambda tx: tx.set_rights(tx.mailbox(name), "lee", rights))
 
+    @rule(process=processes, name=st.sampled_from(("ann", "bob")), shares=st.booleans())
+    def sharer(self, process: int, name: str, shares: bool) -> None:
+        self.both(process, lambda tx: tx.set_sharer(name, shares))
+
     @rule(process=processes, size=st.none() | st.integers(0, 400), messages=st.none() | st.integers(0, 9))
     def quota(self, process: int, size: int | None, messages: int | None) -> None:
         self.both(process, lambda tx: tx.set_quota(size=size, messages=messages))
@@ -290,6 +294,8 @@ class Stores(RuleBasedStateMachine):
                 assert account.rights(mailbox.id) == self.model.rights(mailbox.id)
                 for since in (0, 10, mailbox.modseq - 1):
                     assert account.expunged_since(mailbox.id, since) == self.model.expunged_since(mailbox.id, since)
+            assert account.all_rights() == self.model.all_rights()
+            assert account.sharers() == self.model.sharers()
             assert account.subscriptions() == self.model.subscriptions()
             assert account.annotations() == self.model.annotations()
             assert account.bin() == self.model.bin()

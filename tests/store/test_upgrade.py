@@ -53,6 +53,25 @@ def test_version_1_opens_whole(tmp_path: Path) -> None:
     store.close()
 
 
+def test_version_2_opens_whole(tmp_path: Path) -> None:
+    """It lacked the notes of whose mailboxes an account may see."""
+    store = Store(tmp_path, clock=lambda: 1000.0, disk=testing.QuickDisk())
+    with store.open("kim").write() as tx:
+        tx.set_rights(tx.mailbox("Inbox"), "ann", "lr")
+    store.close()
+    db = sqlite3.connect(tmp_path / "kim" / "account.db")
+    db.executescript("DROP TABLE sharer; PRAGMA user_version=2;")
+    db.close()
+    store = Store(tmp_path, clock=lambda: 1000.0, disk=testing.QuickDisk())
+    account = store.open("kim")
+    assert account.sharers() == ()
+    with account.write() as tx:
+        tx.set_sharer("ann", True)
+    assert (account.sharers(), list(account.all_rights().values())) == (("ann",), [{"ann": "lr"}])
+    assert check.check(account).clean
+    store.close()
+
+
 def shape(path: Path) -> dict[str, object]:
     """Tables with their columns, and indexes, whatever order they were made in."""
     db = sqlite3.connect(path)

@@ -45,6 +45,7 @@ from moxd.neighbours import Neighbours
 from moxd.outgoing import Outgoing
 from moxd.preload import preload
 from moxd.proxied import Networks
+from moxd.shared import Others
 from moxd.sockets import Bound, bind_all, close_all
 from moxd.submission import Submission
 from moxd.tls import dkim_keys
@@ -188,7 +189,7 @@ class App:
         )
         self.filters = Filters(data / "junk")
         self._trainer = Trainer(self.store, self.filters)
-        self._keeper = Keeper(self.store, lambda: self.config, time.time)
+        self._keeper = Keeper(self.store, lambda: self.config, time.time, self.others)
         self._refusals = RefusalLog(data / "refused", time.time, index)
         self.resolver = options.resolver() if options.resolver is not None else make_resolver(config)
         self.logins = Logins(
@@ -225,7 +226,18 @@ class App:
     def _account_backend(self, name: str) -> AccountBackend:
         settings = self.config.domains.accounts.get(name)
         hidden = settings.imap_without if settings is not None else ()
-        return AccountBackend(self.store.open(name), self._spool, time.time, self.random.getrandbits, hidden)
+        return AccountBackend(
+            self.store.open(name), self._spool, time.time, self.random.getrandbits, hidden, self.others
+        )
+
+    @property
+    def others(self) -> Others:
+        """The accounts as they know each other."""
+        return Others(
+            lambda name: self.store.open(name) if name in self.config.domains.accounts else None,
+            lambda name: self._directory.login(name),
+            lambda: self.config.domains.accounts,
+        )
 
     def _attempted(self, attempt: Attempt) -> None:
         """Keeps who logged in, or tried to, from where and how, for the account's owner to look at."""

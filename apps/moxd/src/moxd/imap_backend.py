@@ -1,264 +1,58 @@
-"""mox_store as mox_imap.backend: values of one side as values of the other, nothing else."""
+"""An account of mox_store as mox_imap.Account, and who may log in to it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import mox_imap
 import mox_message
 import mox_sasl
 import mox_store
-from moxd import deliver
+from moxd import deliver, shared
 from moxd.decision import RANDOM_BITS, Decision, Step, new_id
 from moxd.imap_extras import Extras
+from moxd.imap_lent import LentMailbox
+from moxd.imap_mailbox import OwnMailbox, target_box
+from moxd.imap_pending import Mapped
 from moxd.login import Logins
+from moxd.shared import Others, Place
 from moxd.spool import Spool
 
-T = TypeVar("T")
 _NOWHERE = IPv4Address(0)
-DELETED = int(mox_store.Flag.DELETED)
-# So many messages are changed in one transaction: 5,000 take some 40 ms of the loop.
-SLICE = 5000
-
-
-def _told(error: BaseException) -> BaseException:
-    if isinstance(error, mox_store.MailboxError):
-        return mox_imap.BackendError(error.code, str(error))
-    if isinstance(error, mox_store.StoreError):
-        return mox_imap.BackendError("SERVERBUG", "could not be written to disk now")
-    return error
-
-
-class _Mapped:
-    """A future whose result and errors are put into IMAP's words."""
-
-    def __init__(self, future: asyncio.Future[Any] | _Listed, turn: Callable[[Any], Any] = lambda value: value) -> None:
-        self._future = future
-        self._turn = turn
-
-    def done(self) -> bool:
-        """mox_imap.Pending"""
-        return self._future.done()
-
-    def result(self) -> Any:
-        """mox_imap.Pending"""
-        try:
-            return self._turn(self._future.result())
-        except Exception as error:
-            raise _told(error) from error
-
-    def add_done_callback(self, callback: Callable[[Any], object], /) -> object:
-        """mox_imap.Pending: it is this that is done, for whoever asks which one it was."""
-        self._future.add_done_callback(lambda _: callback(self))
-        return None
-
-
-class _Listed:
-    """A future of one as a future of a list, without a task."""
-
-    def __init__(self, future: asyncio.Future[Any]) -> None:
-        self._future = future
-        self.done = future.done
-        self.add_done_callback = future.add_done_callback
-
-    def result(self) -> list[Any]:
-        return [self._future.result()]
+# What one COPY may carry from one person's account to another's: it is held until all of it is written.
+MAX_CARRIED = 256 << 20
 
 
 class _Watch:
     """mox_imap.Watch: that something changed is told, what it was is not kept."""
 
-    def __init__(self, account: mox_store.Account, wake: Callable[[], None]) -> None:
+    def __init__(self, accounts: Sequence[mox_store.Account], wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._watch = account.watch(self._woken)
+        self._watches = [account.watch(self._woken) for account in accounts]
 
     def _woken(self) -> None:
-        self._watch.take()  # or it would not wake again
+        for watch in self._watches:
+            watch.take()  # or it would not wake again
         self._wake()
 
     def close(self) -> None:
         """mox_imap.Watch"""
-        self._watch.close()
+        for watch in self._watches:
+            watch.close()
 
 
-class _Mailbox:
-    """mox_imap.IndexedMailbox"""
-
-    def __init__(self, account: mox_store.Account, mailbox: mox_store.Mailbox, wake: Callable[[], None]) -> None:
-        self._account = account
-        self._id = mailbox.id
-        self._mailbox = mailbox
-        self._view = account.open_view(mailbox.id)
-        self._watch = account.watch(wake)
-        self._names: dict[int, list[str]] = {}
-        self.name = mailbox.name
-        self.uidvalidity = mailbox.uidvalidity
-
-    def _fresh(self) -> mox_store.Mailbox:
-        found = self._account.mailbox_by_id(self._id)
-        if found is not None:
-            if found.keywords != self._mailbox.keywords:
-                self._names.clear()
-            self._mailbox = found
-        return self._mailbox
-
-    def uidnext(self) -> int:
-        return self._fresh().uidnext
-
-    def keywords(self) -> Sequence[str]:
-        return self._fresh().keywords
-
-    def entries(self) -> Iterable[tuple[int, int, int]]:
-        view = self._view
-        return zip(view.uids, view.messages, view.flags, strict=True)
-
-    def columns(self) -> mox_imap.Columns:
-        return self._view
-
-    def highest_modseq(self) -> int:
-        # Not what the view has not heard of: a client that leaves now would never be told.
-        return max(1, min(self._fresh().modseq, self._view.modseq))
-
-    def expunged_since(self, modseq: int) -> Sequence[int]:
-        return self._account.expunged_since(self._id, modseq)
-
-    def _sliced(
-        self, uids: Sequence[int], operation: Callable[[mox_store.Transaction, Sequence[int]], T]
-    ) -> asyncio.Future[list[T]] | _Listed:
-        """Many go in several transactions, between which others get theirs.  What RFC 9051 wants done wholly or not at
-        all (COPY) must not come here."""
-
-        async def run() -> list[T]:
-            done = []
-            for start in range(0, max(1, len(uids)), SLICE):
-                some = uids[start : start + SLICE]
-                done.append(await self._account.commit(lambda tx, some=some: operation(tx, some)))  # type: ignore[misc]
-            return done
-
-        if len(uids) > SLICE:
-            return asyncio.get_running_loop().create_task(run())
-        return _Listed(self._account.commit(lambda tx: operation(tx, uids)))
-
-    def store_unchanged(self, uids: Sequence[int], action: Any, flags: Sequence[str], unchanged_since: int) -> Any:
-        def run(tx: mox_store.Transaction, some: Sequence[int]) -> mox_store.Flagged:
-            return tx.flag(tx.mailbox_by_id(self._id), some, action, flags, unchanged_since)
-
-        return _Mapped(
-            self._sliced(uids, run),
-            lambda done: mox_imap.Conditional(
-                [(uid, bits) for one in done for uid, bits, _ in one.changed],
-                [uid for one in done for uid in one.modified],
-            ),
-        )
-
-    def bits(self, uid: int) -> int | None:
-        at = self._view.index(uid)
-        return self._view.flags[at] if at >= 0 else None
-
-    def flag_names(self, bits: int) -> Sequence[str]:
-        names = self._names.get(bits)
-        if names is None:
-            mailbox = self._mailbox if bits >> (5 + len(self._mailbox.keywords)) == 0 else self._fresh()
-            names = self._names[bits] = mailbox.names(bits)
-        return names
-
-    def flag_bits(self, names: Sequence[str]) -> int:
-        return self._fresh().bits(tuple(names))
-
-    def rows(self, uids: Sequence[int]) -> Iterator[mox_imap.Row]:
-        return map(_row, self._account.rows(self._id, uids))
-
-    def cells(self, uids: Sequence[int], names: Sequence[str]) -> Sequence[Sequence[Any]] | None:
-        """mox_imap.Celled"""
-        return self._account.cells(self._id, uids, names)
-
-    def gone_row(self, message: int) -> mox_imap.Row | None:
-        return next(map(_row, self._account.message_rows([message])), None)
-
-    def content(self, message: int) -> mox_message.Content:
-        try:
-            return self._account.content(message)
-        except mox_store.StoreError as error:
-            raise mox_imap.BackendError("EXPUNGEISSUED", str(error)) from error
-
-    def store(self, uids: Sequence[int], action: Any, flags: Sequence[str]) -> Any:
-        def run(tx: mox_store.Transaction, some: Sequence[int]) -> mox_store.Flagged:
-            return tx.flag(tx.mailbox_by_id(self._id), some, action, flags)
-
-        return _Mapped(
-            self._sliced(uids, run), lambda done: [(uid, bits) for one in done for uid, bits, _ in one.changed]
-        )
-
-    def copy(self, uids: Sequence[int], target: str) -> Any:
-        return self._carry(uids, target, move=False)
-
-    def move(self, uids: Sequence[int], target: str) -> Any:
-        return self._carry(uids, target, move=True)
-
-    def _carry(self, uids: Sequence[int], target: str, *, move: bool) -> Any:
-        def run(tx: mox_store.Transaction, some: Sequence[int]) -> mox_imap.Copied:
-            source, there = tx.mailbox_by_id(self._id), _target(tx, target)
-            pairs = tx.move(source, some, there) if move else tx.copy(source, some, there)
-            return mox_imap.Copied(there.uidvalidity, tuple(pairs))
-
-        if not move:  # RFC 9051 6.4.7: all or none
-            return _Mapped(self._account.commit(lambda tx: run(tx, uids)))
-        # RFC 6851 3.3: each message is moved wholly, not all of them.
-        return _Mapped(
-            self._sliced(uids, run),
-            lambda done: mox_imap.Copied(done[0].uidvalidity, tuple(pair for one in done for pair in one.pairs)),
-        )
-
-    def expunge(self, uids: Sequence[int] | None) -> Any:
-        if uids is None:
-            marked = [uid for uid, bits in zip(self._view.uids, self._view.flags, strict=True) if bits & DELETED]
-            if len(marked) <= SLICE:
-                return _Mapped(self._account.commit(lambda tx: tx.expunge(tx.mailbox_by_id(self._id), None)))
-            uids = marked
-        return _Mapped(
-            self._sliced(uids, lambda tx, some: tx.expunge(tx.mailbox_by_id(self._id), some)),
-            lambda done: [uid for one in done for uid in one],
-        )
-
-    def changes(self) -> mox_imap.Changes:
-        found, resync = self._watch.take()
-        out = mox_imap.Changes(resync=resync)
-        for change in found:
-            if change.mailbox != self._id:
-                continue
-            if change.kind is mox_store.Kind.ADDED:
-                for uid in change.uids:
-                    at = self._view.index(uid)
-                    if at >= 0:
-                        out.added.append((uid, self._view.messages[at]))
-            elif change.kind is mox_store.Kind.FLAGS:
-                out.flags.extend(change.uids)
-            elif change.kind is mox_store.Kind.EXPUNGED:
-                out.expunged.extend(change.uids)
-        return out
-
-    def close(self) -> None:
-        self._watch.close()
-        self._account.close_view(self._view)
-
-
-def _target(tx: mox_store.Transaction, name: str) -> mox_store.Mailbox:
-    try:
-        return tx.mailbox(name)
-    except mox_store.MailboxError as error:
-        raise mox_store.MailboxError("TRYCREATE", str(error)) from error
-
-
-def _row(row: mox_store.Row) -> mox_imap.Row:
-    uid, message, size, received, saved, envelope, structure, header, preview, sent, subject, thread, _ = row
-    return mox_imap.Row(
-        uid, message, size, received, saved, envelope, structure, header, sent, f"M{message}", f"T{thread}", preview,
-        subject.casefold() or None,
+def _lent(owner: str, mailbox: mox_store.Mailbox, rights: str, subscribed: bool) -> mox_imap.MailboxInfo:
+    """Another person's mailbox, to be listed: what it is to them it is not to this user."""
+    info = replace(
+        _info(mailbox), name=shared.shown(owner, mailbox.name), special_use="", subscribed=subscribed,
+        mailbox_id=f"F{mailbox.uidvalidity}{shared.mark(owner)}",
     )  # fmt: skip
+    return info if "r" in rights else replace(info, uidnext=1, messages=0, unseen=0, deleted=0, size=0)
 
 
 def _info(mailbox: mox_store.Mailbox) -> mox_imap.MailboxInfo:
@@ -286,7 +80,7 @@ class _Sink:
 
 
 class AccountBackend(Extras):
-    """mox_imap.Account, Watched, Replacing, Switched"""
+    """mox_imap.Account, Watched, Replacing, Switched, Shared, Neighbours"""
 
     def __init__(
         self,
@@ -295,58 +89,163 @@ class AccountBackend(Extras):
         clock: Callable[[], float],
         bits: Callable[[int], int],
         hidden: Sequence[str] = (),
+        others: Others = shared.NOBODY,
     ) -> None:
         self.hidden_capabilities = hidden
+        self._others = others
         self._account = account
         self._spool = spool
         self._clock = clock
         self._random_bits = bits
 
     def mailboxes(self) -> Sequence[mox_imap.MailboxInfo]:
-        return [_info(mailbox) for mailbox in self._account.mailboxes()]
+        found = [_info(mailbox) for mailbox in self._account.mailboxes()]
+        if lent := self._lent():
+            subscribed = frozenset(self._account.subscriptions())
+            found += [
+                _lent(owner, mailbox, rights, shared.shown(owner, mailbox.name) in subscribed)
+                for owner, _, mailbox, rights in lent
+            ]
+        return found
 
     def mailbox(self, name: str) -> mox_imap.MailboxInfo | None:
         found = self._account.mailbox(name)
-        return _info(found) if found is not None else None
+        if found is not None or not name.startswith(shared.PREFIX):
+            return _info(found) if found is not None else None
+        try:
+            place, there = self._there(name)
+        except mox_imap.BackendError:
+            return None
+        return _lent(place.owner, there, self._held(place, there), place.full_name in self._account.subscriptions())
 
     def subscriptions(self) -> Sequence[str]:
         return self._account.subscriptions()
 
     def open(self, name: str, wake: Callable[[], None]) -> mox_imap.Mailbox:
         found = self._account.mailbox(name)
-        if found is None:
-            raise mox_imap.BackendError("NONEXISTENT", "no such mailbox")
-        return _Mailbox(self._account, found, wake)
+        if found is not None:
+            return OwnMailbox(self, self._account, found, wake)
+        place, found = self._there(name, "r")
+        return LentMailbox(self, place, found, wake) if place.owner else OwnMailbox(self, place.account, found, wake)
 
     def create(self, name: str, special_use: str) -> Any:
-        return self._do(lambda tx: tx.create(name, special_use))
+        if name == shared.NAMESPACE:
+            raise mox_imap.BackendError("CANNOT", "what others share is shown there")
+        place = self._place(name)
+        if place.owner:
+            self._room_to_create(place)
+            if special_use:
+                raise mox_imap.BackendError("USEATTR", "a mailbox of somebody else's has no special use for you")
+        return self._do(lambda tx: tx.create(place.name, special_use), place.account)
 
     def delete(self, name: str) -> Any:
-        return self._do(lambda tx: tx.delete(name))
+        place, _ = self._there(name, "x")
+        return self._do(lambda tx: tx.delete(place.name), place.account)
 
     def rename(self, old: str, new: str) -> Any:
-        return self._do(lambda tx: tx.rename(old, new))
+        source, _ = self._there(old, "x")
+        target = self._place(new)
+        if source.account is not target.account or new == shared.NAMESPACE:
+            raise mox_imap.BackendError("CANNOT", "a mailbox stays with its owner; make one and move what is in it")
+        if source.owner:
+            self._room_to_create(target)
+            if source.name == "Inbox":
+                raise mox_imap.BackendError("CANNOT", "the Inbox is its owner's to rename")
+        return self._do(lambda tx: tx.rename(source.name, target.name), source.account)
 
     def subscribe(self, name: str, wanted: bool) -> Any:
+        if wanted and name.startswith(shared.PREFIX):
+            place, _ = self._there(name, "l")
+            name = place.full_name
         return self._do(lambda tx: tx.subscribe(name, wanted))
 
-    def _do(self, operation: Callable[[mox_store.Transaction], Any]) -> Any:
-        return _Mapped(self._account.commit(operation), lambda _: None)
+    def _do(self, operation: Callable[[mox_store.Transaction], Any], account: mox_store.Account | None = None) -> Any:
+        return Mapped((account or self._account).commit(operation), lambda _: None)
+
+    # -- from one account to another
+
+    def carry(self, source: OwnMailbox, uids: Sequence[int], target: str, *, move: bool) -> Any:
+        """COPY and MOVE where source or target are somebody else's."""
+        place, there = self._destination(target)
+        rights = self._held(place, there)
+        run = self._carried_within if source.account is place.account else self._carried_across
+        task = asyncio.get_running_loop().create_task(run(source, uids, place, there, rights, move))
+        return Mapped(task)
+
+    def _destination(self, name: str) -> tuple[Place, mox_store.Mailbox]:
+        """Where messages may be put.  Raises BackendError, with TRYCREATE when that could help (RFC 4314 4)."""
+        try:
+            return self._there(name, "i")
+        except mox_imap.BackendError as error:
+            place = self._place(name)
+            if error.code != "NONEXISTENT" or place.account.mailbox(place.name) is not None:
+                raise
+            if place.owner:
+                self._room_to_create(place)
+            raise mox_imap.BackendError("TRYCREATE", error.text) from error
+
+    async def _carried_within(
+        self, source: OwnMailbox, uids: Sequence[int], place: Place, there: mox_store.Mailbox, rights: str, move: bool
+    ) -> mox_imap.Copied:
+        def run(tx: mox_store.Transaction) -> mox_imap.Copied:
+            box, into = tx.mailbox_by_id(source.id), tx.mailbox_by_id(there.id)
+            pairs = tx.move(box, uids, into) if move else tx.copy(box, uids, into)
+            into = tx.mailbox_by_id(there.id)
+            withheld = [one for one in (*shared.SYSTEM, *into.keywords) if not shared.may_set(rights, one)]
+            if withheld:
+                tx.flag(into, [uid for _, uid in pairs], "remove", withheld)
+            return mox_imap.Copied(there.uidvalidity, tuple(pairs))
+
+        return await place.account.commit(run)
+
+    async def _carried_across(
+        self, source: OwnMailbox, uids: Sequence[int], place: Place, there: mox_store.Mailbox, rights: str, move: bool
+    ) -> mox_imap.Copied:
+        """All are added in one transaction; a move takes them away after that, so that none is lost in between."""
+        made: list[tuple[int, mox_store.NewMessage]] = []
+        carried = 0
+        for row in list(source.rows(uids)):
+            carried += row.size
+            if carried > MAX_CARRIED:
+                raise mox_imap.BackendError("LIMIT", f"at most {MAX_CARRIED >> 20} MB at once to another account")
+            flags = source.flag_names(source.bits(row.uid) or 0)
+            kept = [flag for flag in flags if shared.may_set(rights, flag)]
+            content = source.content(row.message)
+            step = Step("append", "accept", "copied from another account by who may")
+            made.append((row.uid, await self._new(place.account, content, kept, row.received, step)))
+            await asyncio.sleep(0)
+
+        def run(tx: mox_store.Transaction) -> list[mox_store.Added]:
+            into = tx.mailbox_by_id(there.id)
+            return [tx.add(into, message) for _, message in made]
+
+        added = await place.account.commit(run)
+        if move:
+            await source.take_away([uid for uid, _ in made])
+        return mox_imap.Copied(
+            there.uidvalidity, tuple((uid, one.uid) for (uid, _), one in zip(made, added, strict=True))
+        )
 
     def sink(self) -> mox_imap.Sink:
         return _Sink(self._spool)
 
     def watch(self, wake: Callable[[], None]) -> _Watch:
         """mox_imap.Watched"""
-        return _Watch(self._account, wake)
+        lent = (self._others.open(owner) for owner in self._account.sharers())
+        return _Watch([self._account, *(account for account in lent if account is not None)], wake)
 
     def replace(self, source: str, uid: int, target: str, message: tuple[Any, Sequence[str], float | None]) -> Any:
         """mox_imap.Replacing"""
-        return _Mapped(asyncio.get_running_loop().create_task(self._append(target, [message], (source, uid))))
+        place, _ = self._there(source)
+        if place.account is not self._place(target).account:
+            raise mox_imap.BackendError("CANNOT", "a message is not replaced by one in somebody else's account")
+        if place.owner:
+            self._there(source, "te")
+        return Mapped(asyncio.get_running_loop().create_task(self._append(target, [message], (place.name, uid))))
 
     def append(self, name: str, messages: Sequence[tuple[Any, Sequence[str], float | None]]) -> Any:
         task = asyncio.get_running_loop().create_task(self._append(name, messages))
-        return _Mapped(task)
+        return Mapped(task)
 
     async def _append(
         self,
@@ -355,10 +254,21 @@ class AccountBackend(Extras):
         replaced: tuple[str, int] | None = None,
     ) -> mox_imap.Appended:
         try:
-            made = [await self._made(sink, flags, moment) for sink, flags, moment in messages]
+            place, rights = self._place(name), shared.ALL
+            if place.owner:
+                place, there = self._destination(name)
+                rights = self._held(place, there)
+            step = Step("append", "accept", "the account's own client asked for it")
+            made = [
+                await self._new(
+                    place.account, sink.spool.content(), [flag for flag in flags if shared.may_set(rights, flag)],
+                    moment, step,
+                )
+                for sink, flags, moment in messages
+            ]  # fmt: skip
 
             def run(tx: mox_store.Transaction) -> list[mox_store.Added]:
-                mailbox = _target(tx, name)
+                mailbox = target_box(tx, place.name)
                 added = [tx.add(mailbox, message) for message in made]
                 if replaced is not None:
                     source, uid = replaced
@@ -366,14 +276,20 @@ class AccountBackend(Extras):
                         raise mox_store.MailboxError("EXPUNGEISSUED", "the message to be replaced is gone")
                 return added
 
-            added = await self._account.commit(run)
+            added = await place.account.commit(run)
             return mox_imap.Appended(added[0].uidvalidity, tuple(one.uid for one in added))
         finally:
             for sink, _, _ in messages:
                 sink.abort()
 
-    async def _made(self, sink: _Sink, flags: Sequence[str], moment: float | None) -> mox_store.NewMessage:
-        content = sink.spool.content()
+    async def _new(
+        self,
+        account: mox_store.Account,
+        content: mox_message.Content,
+        flags: Sequence[str],
+        moment: float | None,
+        step: Step,
+    ) -> mox_store.NewMessage:
         now = self._clock()
         if content.size < 4 << 20:
             part = mox_message.parse(content)
@@ -385,10 +301,10 @@ class AccountBackend(Extras):
             now,
             "append",
             "put there by a mail client",
-            {"size": content.size},
-            [Step("append", "accept", "the account's own client asked for it")],
+            {"size": content.size, "by": self._account.name},
+            [step],
         )
-        staged = await self._account.stage(content) if content.size > mox_store.BLOB_LIMIT else None
+        staged = await account.stage(content) if content.size > mox_store.BLOB_LIMIT else None
         return mox_store.NewMessage(
             content=content,
             traits=deliver.traits_of(content, part),
@@ -424,7 +340,7 @@ class ImapLogins:
         return self._verifier
 
     def password(self, name: str, password: str, peer: IPv4Address | IPv6Address | None) -> Any:
-        return _Mapped(asyncio.get_running_loop().create_task(self._check(name, password, peer or _NOWHERE)))
+        return Mapped(asyncio.get_running_loop().create_task(self._check(name, password, peer or _NOWHERE)))
 
     async def _check(self, name: str, password: str, peer: IPv4Address | IPv6Address) -> AccountBackend | None:
         account = await self._logins.check(name, password, "imap")

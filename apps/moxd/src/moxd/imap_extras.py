@@ -7,14 +7,15 @@ from typing import Any
 
 import mox_imap
 import mox_store
+from moxd.shared import Sharing
 
 # As the store has them.
 MAX_VALUE, MAX_ENTRIES = 64 * 1024, 1000
 KEY_BITS = 256
 
 
-class Extras:
-    """Identified, Annotated, Quoted, AccessUrls"""
+class Extras(Sharing):
+    """Identified, Annotated, Quoted, AccessUrls, and what Sharing is"""
 
     object_ids = True
     annotation_limits = (MAX_VALUE, MAX_ENTRIES)
@@ -23,36 +24,51 @@ class Extras:
     _random_bits: Callable[[int], int]
     others: Callable[[str], mox_imap.Account | None] = staticmethod(lambda name: None)
 
-    def _do(self, operation: Callable[[mox_store.Transaction], Any]) -> Any:
+    def _do(self, operation: Callable[[mox_store.Transaction], Any], account: mox_store.Account | None = None) -> Any:
         raise NotImplementedError
 
-    def _there(self, name: str) -> mox_store.Mailbox:
-        found = self._account.mailbox(name)
-        if found is None:
-            raise mox_imap.BackendError("NONEXISTENT", "no such mailbox")
+    def _own(self, name: str) -> mox_store.Mailbox:
+        place, found = self._there(name)
+        if place.owner:
+            raise mox_imap.BackendError("NOPERM", "that is for the owner of the mailbox")
         return found
 
     # -- mox_imap.Annotated
 
     def annotations(self, mailbox: str) -> Mapping[str, bytes]:
         """Of a mailbox, or with "" of the account."""
-        return self._account.annotations(self._there(mailbox).id if mailbox else 0)
+        if not mailbox:
+            return self._account.annotations()
+        place, found = self._there(mailbox, "r")
+        kept = place.account.annotations(found.id)
+        # What is private is so to the owner (RFC 5464 3.3).
+        return {name: value for name, value in kept.items() if _is_shared(name)} if place.owner else kept
 
     def annotate(self, mailbox: str, values: Mapping[str, bytes | None]) -> Any:
         """All of them or none."""
 
+        account, id = self._account, 0
+        if mailbox:
+            place, found = self._there(mailbox)
+            account, id = place.account, found.id
+            if place.owner:
+                self._there(mailbox, "w")
+                if not all(map(_is_shared, values)):
+                    raise mox_imap.BackendError("METADATA NOPRIVATE", "private notes are the owner's")
+
         def run(tx: mox_store.Transaction) -> None:
-            box = tx.mailbox(mailbox) if mailbox else None
+            box = tx.mailbox_by_id(id) if id else None
             for name, value in values.items():
                 tx.annotate(box, name, value)
 
-        return self._do(run)
+        return self._do(run, account)
 
     # -- mox_imap.Quoted
 
     def quotas(self, mailbox: str) -> Sequence[mox_imap.Quota]:
         """One root, of the whole account."""
-        return [self._quota()]
+        place, _ = self._there(mailbox)
+        return [] if place.owner else [self._quota()]
 
     def quota(self, root: str) -> mox_imap.Quota | None:
         """The root "", and no other."""
@@ -60,16 +76,16 @@ class Extras:
 
     def deleted_size(self, mailbox: str) -> int:
         """Octets of the messages with \\Deleted."""
-        box = self._there(mailbox)
+        place, box = self._there(mailbox, "r")
         if not box.deleted:
             return 0
-        view = self._account.open_view(box.id)
+        view = place.account.open_view(box.id)
         try:
             return sum(
                 size for size, flags in zip(view.sizes, view.flags, strict=True) if flags & mox_store.Flag.DELETED
             )
         finally:
-            self._account.close_view(view)
+            place.account.close_view(view)
 
     def _quota(self) -> mox_imap.Quota:
         held = self._account.quota()
@@ -89,7 +105,7 @@ class Extras:
 
     def url_key(self, mailbox: str) -> Any:
         """The key that a mailbox's URLs are signed with."""
-        kind = _kind(self._there(mailbox))
+        kind = _kind(self._own(mailbox))
         kept = self._account.credential(kind)
         if kept is not None:
             return mox_imap.Done(bytes.fromhex(kept))
@@ -98,7 +114,7 @@ class Extras:
 
     def reset_url_keys(self, mailbox: str | None) -> Any:
         """New keys."""
-        boxes = self._account.mailboxes() if mailbox is None else [self._there(mailbox)]
+        boxes = self._account.mailboxes() if mailbox is None else [self._own(mailbox)]
 
         def run(tx: mox_store.Transaction) -> None:
             for box in boxes:
@@ -112,6 +128,10 @@ class Extras:
     def url_owner(self, user: str) -> mox_imap.Account | None:
         """The account behind a login name."""
         return self.others(user)
+
+
+def _is_shared(name: str) -> bool:
+    return name.lower().startswith("/shared/")
 
 
 def _kind(mailbox: mox_store.Mailbox) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import mox_store
 from moxd.config import Config
+from moxd.shared import NOBODY, Others, put_right
 
 log = logging.getLogger("moxd.keeper")
 
@@ -34,11 +35,13 @@ class Keeper:
         store: mox_store.Store,
         config: Callable[[], Config],
         clock: Callable[[], float],
+        others: Others = NOBODY,
         sleep: Callable[[float], asyncio.Future[None]] = asyncio.sleep,  # type: ignore[assignment]
     ) -> None:
         self._store = store
         self._config = config
         self._clock = clock
+        self._others = others
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
 
@@ -58,6 +61,12 @@ class Keeper:
                 await account.commit(run)
             except mox_store.StoreError as error:
                 log.error("limits are not set", extra={"account": name, "error": str(error)})
+        names = list(self._others.names())
+        try:
+            owners = [owner for name in names if (owner := self._others.open(name)) is not None]
+            await put_right(self._others, names, owners)
+        except mox_store.StoreError as error:
+            log.error("who shares with whom is not put right", extra={"error": str(error)})
 
     def start(self) -> None:
         """Begins."""

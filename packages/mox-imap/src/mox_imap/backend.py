@@ -227,6 +227,15 @@ class Celled(Protocol):
         ...
 
 
+@runtime_checkable
+class Righted(Protocol):
+    """A mailbox in which the user may not do everything (RFC 4314): the session offers only what they may."""
+
+    def my_rights(self) -> str:
+        """Letters, as they are now."""
+        ...
+
+
 class Account(Protocol):
     """A logged-in account."""
 

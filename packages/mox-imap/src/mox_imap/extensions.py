@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from mox_imap.backend import Account, Appended, Pending, Sink
+from mox_imap.backend import Account, Appended, FlagAction, Pending, Sink
+from mox_imap.fulfils import fulfils
 
 
 class Watch(Protocol):
@@ -105,9 +106,29 @@ class Shared(Protocol):
         """(what this identifier always has, what may be given it besides: letters that go together)."""
         ...
 
-    def grant(self, mailbox: str, identifier: str, rights: str | None) -> Pending[None]:
-        """From now on exactly these; None: no entry.  Raises BackendError."""
+    def grant(self, mailbox: str, identifier: str, action: FlagAction, rights: str) -> Pending[None]:
+        """Gives more, takes some, or gives exactly these; who is left with none has no entry.  Raises BackendError."""
         ...
+
+
+@runtime_checkable
+class Neighbours(Protocol):
+    """Other users' mailboxes are among this account's (RFC 9051 6.3.10)."""
+
+    @property
+    def other_users(self) -> str:
+        """What their names begin with, "/" at the end."""
+        ...
+
+
+def is_personal(account: Account | None, name: str) -> bool:
+    """Is a mailbox the user's own?"""
+    return not (fulfils(account, Neighbours) and name.startswith(account.other_users))
+
+
+def may_read(account: Account | None, name: str) -> bool:
+    """May the user read a mailbox, as far as anybody says otherwise (RFC 4314 4)?  Raises BackendError."""
+    return is_personal(account, name) or not fulfils(account, Shared) or "r" in account.my_rights(name)
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mox_imap import writer
 from mox_imap.backend import BackendError, MailboxInfo
-from mox_imap.extensions import Annotated, Watched
+from mox_imap.extensions import Annotated, Watched, is_personal
 from mox_imap.fulfils import fulfils
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ class Group:
     names: tuple[str, ...] = ()
     events: frozenset[str] = frozenset()
 
-    def holds(self, name: str, subscribed: frozenset[str]) -> bool:
+    def holds(self, name: str, subscribed: frozenset[str], *, personal: bool = True) -> bool:
         """Is a mailbox one of them?"""
         if self.kind == "PERSONAL":
-            return True
+            return personal
         if self.kind == "INBOXES":
             return name == "Inbox"
         if self.kind == "SUBSCRIBED":
@@ -98,7 +98,7 @@ class Notify:
     def _events(self, name: str) -> frozenset[str]:
         """Those of the first group that has the mailbox (RFC 5465 6)."""
         for one in self._groups:
-            if one.holds(name, self._known.subscribed):
+            if one.holds(name, self._known.subscribed, personal=is_personal(self._s.account, name)):
                 return one.events
         return frozenset()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mox_imap import writer
-from mox_imap.backend import Celled, Changes, Columns, IndexedMailbox, Mailbox
+from mox_imap.backend import Celled, Changes, Columns, IndexedMailbox, Mailbox, Righted
 from mox_imap.fulfils import fulfils
 from mox_imap.scanner import SequenceSet
 from mox_message import Content, Part
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mox_imap.commands.sorting import Traits
     from mox_imap.commands.thread import Told
 
+# RFC 4314 2.1: the right that a flag takes; all others take w.
+RIGHT_FOR = {"\\seen": "s", "\\deleted": "t"}
 FIRST_KEYWORD = 5  # the bits below are the system flags
 SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 # How many lines are made at a time.
@@ -185,8 +187,23 @@ class View:
             return b""
         self._new_keywords = False
         self._known = (1 << (FIRST_KEYWORD + len(self.mailbox.keywords()))) - 1
-        words = self.all_flags()
-        return b"* FLAGS (%s)\r\n* OK [PERMANENTFLAGS (%s \\*)] more\r\n" % (words, words)
+        return b"* FLAGS (%s)\r\n* OK [PERMANENTFLAGS (%s)] more\r\n" % (self.all_flags(), self.permanent_flags())
+
+    # -- rights (RFC 4314)
+
+    def may(self, rights: str) -> bool:
+        """Has the user one of these rights here?"""
+        mailbox = self.mailbox
+        return not fulfils(mailbox, Righted) or not set(rights).isdisjoint(mailbox.my_rights())
+
+    def may_set(self, flag: str) -> bool:
+        """May the user change a flag here?"""
+        return self.may(RIGHT_FOR.get(flag.lower(), "w"))
+
+    def permanent_flags(self) -> bytes:
+        """The flags that the user may change; `\\*` for more of them."""
+        allowed = [word for word in self.all_flags().split(b" ") if self.may_set(word.decode("utf-8", "replace"))]
+        return b" ".join([*allowed, b"\\*"] if self.may("w") else allowed)
 
     # -- what happened
 

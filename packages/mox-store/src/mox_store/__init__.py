@@ -30,7 +30,7 @@ from mox_store.changes import Change, Kind
 from mox_store.database import Database
 from mox_store.disk import Disk, StoreError, Syncer
 from mox_store.history import Reputation, Untrained
-from mox_store.mailbox import Mailbox, MailboxError
+from mox_store.mailbox import Mailbox, MailboxError, canonical
 from mox_store.message import FORMAT, UNMADE, Added, Binned, Flag, Mark, NewMessage, Row, Staged, Traits
 from mox_store.people import AppPassword, LoginAttempt, TlsKey, WebSession
 from mox_store.quota import Quota
@@ -87,6 +87,7 @@ __all__ = [
     "Watch",
     "WebSession",
     "backup",
+    "canonical",
     "check",
     "exporting",
     "importing",

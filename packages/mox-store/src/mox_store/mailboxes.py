@@ -45,7 +45,9 @@ class MailboxOperations(Ground, ABC):
         return read_mailbox(self._asked, name=name) or self.create(name)
 
     def create(self, name: str, special: str = "") -> Mailbox:
-        """Makes a mailbox, and those above it.  Raises MailboxError."""
+        """Makes a mailbox, and those above it; others have the rights in it that they have in the one above.
+
+        Raises MailboxError."""
         name = canonical(name)
         check_name(name)
         if read_mailbox(self._asked, name=name) is not None:
@@ -62,6 +64,11 @@ class MailboxOperations(Ground, ABC):
         )
         self._db.execute("INSERT OR IGNORE INTO subscription VALUES(?)", (name,))
         assert cursor.lastrowid is not None
+        if slash:
+            self._db.execute(
+                "INSERT INTO acl SELECT ?,who,rights FROM acl WHERE mailbox=(SELECT id FROM mailbox WHERE name=?)",
+                (cursor.lastrowid, above),
+            )
         self._note(modseq, cursor.lastrowid, Kind.MAILBOXES)
         return Mailbox(cursor.lastrowid, name, uidvalidity, 1, modseq, special, True, (), 0, 0, 0, 0, modseq)
 
@@ -198,6 +205,10 @@ class MailboxOperations(Ground, ABC):
                 self._db.execute("UPDATE mailbox SET special=? WHERE id=?", (left, number))
         return " ".join(uses)
 
+    def rights(self, mailbox: int) -> dict[str, str]:
+        """Who else may do what in a mailbox (RFC 4314)."""
+        return dict(self._db.execute("SELECT who,rights FROM acl WHERE mailbox=? ORDER BY who", (mailbox,)))
+
     def set_rights(self, mailbox: Mailbox, who: str, rights: Collection[str]) -> None:
         """What somebody else may do in a mailbox (RFC 4314 letters); nothing removes the entry."""
         if rights:
@@ -206,6 +217,15 @@ class MailboxOperations(Ground, ABC):
         else:
             self._db.execute("DELETE FROM acl WHERE mailbox=? AND who=?", (mailbox.id, who))
         self._note(self._modseq(), mailbox.id, Kind.MAILBOXES)
+
+    def set_sharer(self, account: str, shares: bool) -> None:
+        """Another account has, or has no longer, something that this one may see."""
+        if shares:
+            changed = self._db.execute("INSERT OR IGNORE INTO sharer VALUES(?)", (account,)).rowcount
+        else:
+            changed = self._db.execute("DELETE FROM sharer WHERE account=?", (account,)).rowcount
+        if changed:
+            self._note(self._modseq(), 0, Kind.MAILBOXES)
 
 
 def _glob(name: str) -> str:

@@ -67,6 +67,7 @@ class _World:
     subscriptions: set[str] = field(default_factory=set)
     annotations: dict[tuple[int, str], bytes] = field(default_factory=dict)
     rights: dict[tuple[int, str], str] = field(default_factory=dict)
+    sharers: set[str] = field(default_factory=set)
     bin: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     decisions: dict[int, bytes] = field(default_factory=dict)
     credentials: dict[str, str] = field(default_factory=dict)
@@ -164,6 +165,10 @@ class MemoryTransaction:
         )  # fmt: skip
         world.mailboxes[made.id], world.entries[made.id] = made, {}
         world.subscriptions.add(name)
+        if above and (parent := world.by_name(above)) is not None:
+            for (number, who), rights in list(world.rights.items()):
+                if number == parent.id:
+                    world.rights[made.id, who] = rights
         return made
 
     def _special(self, special: str) -> str:
@@ -242,11 +247,19 @@ class MemoryTransaction:
         if number:
             self._touch(number, modseq=modseq)
 
+    def rights(self, mailbox: int) -> dict[str, str]:
+        return {who: rights for (number, who), rights in sorted(self._world.rights.items()) if number == mailbox}
+
     def set_rights(self, mailbox: Mailbox, who: str, rights: Collection[str]) -> None:
         self._world.rights.pop((mailbox.id, who), None)
         if rights:
             self._world.rights[mailbox.id, who] = "".join(sorted(set(rights)))
         self._step(mailbox.id, Kind.MAILBOXES)
+
+    def set_sharer(self, account: str, shares: bool) -> None:
+        if (account in self._world.sharers) != shares:
+            (self._world.sharers.add if shares else self._world.sharers.remove)(account)
+            self._step(0, Kind.MAILBOXES)
 
     def _learn(self, mailbox: Mailbox, flags: Sequence[str]) -> Mailbox:
         fresh = self.mailbox_by_id(mailbox.id)
@@ -522,6 +535,12 @@ class MemoryAccount:
 
     def rights(self, mailbox: int) -> dict[str, str]:
         return {who: rights for (number, who), rights in sorted(self._world.rights.items()) if number == mailbox}
+
+    def all_rights(self) -> dict[int, dict[str, str]]:
+        return {number: self.rights(number) for number in sorted({number for number, _ in self._world.rights})}
+
+    def sharers(self) -> tuple[str, ...]:
+        return tuple(sorted(self._world.sharers))
 
     def quota(self) -> Quota:
         return self._world.quota()

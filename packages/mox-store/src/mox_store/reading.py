@@ -163,6 +163,17 @@ class Reading:
         """Who else may do what in a mailbox (RFC 4314)."""
         return dict(self.database.rows("SELECT who,rights FROM acl WHERE mailbox=? ORDER BY who", (mailbox,)))
 
+    def all_rights(self) -> dict[int, dict[str, str]]:
+        """`rights` of every mailbox in which anybody else has any, by its id."""
+        found: dict[int, dict[str, str]] = {}
+        for mailbox, who, rights in self.database.rows("SELECT mailbox,who,rights FROM acl ORDER BY mailbox,who"):
+            found.setdefault(mailbox, {})[who] = rights
+        return found
+
+    def sharers(self) -> tuple[str, ...]:
+        """Other accounts that let this one see something of theirs (RFC 4314); what, their rights say."""
+        return tuple(name for (name,) in self.database.rows("SELECT account FROM sharer ORDER BY account"))
+
     def quota(self) -> Quota:
         """What the account may hold, and holds."""
         return read_quota(self.database, always=True)

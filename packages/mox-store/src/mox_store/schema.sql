@@ -30,6 +30,9 @@ CREATE TABLE acl (
     PRIMARY KEY (mailbox, who)
 ) WITHOUT ROWID;
 
+-- Other accounts that let this one see something of theirs; what it is, their `acl` says.
+CREATE TABLE sharer (account TEXT PRIMARY KEY) WITHOUT ROWID;
+
 -- RFC 5464; mailbox 0 is the account.
 CREATE TABLE annotation (
     mailbox INTEGER NOT NULL,

@@ -1,6 +1,7 @@
 """From one version of the account's tables to the next; each step runs inside the transaction that opens the database.
 
-Version 2 knows annotations, access rights, threads, marks and reputation, the bin, and who may log in how."""
+Version 2 knows annotations, access rights, threads, marks and reputation, the bin, and who may log in how.  Version 3
+knows whose mailboxes an account may see."""
 
 from __future__ import annotations
 
@@ -45,7 +46,12 @@ def _create_missing(db: Connection) -> None:
             db.execute(statement)
 
 
-UPGRADES: Mapping[int, Operation[None]] = {1: to_2}
+def to_3(db: Connection) -> None:
+    """Nobody's yet."""
+    _create_missing(db)
+
+
+UPGRADES: Mapping[int, Operation[None]] = {1: to_2, 2: to_3}
 
 # RETURNING, and UPDATE of several columns from one row.
 MIN_SQLITE = (3, 35, 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moxd.cli import config as config_cli
+from moxd.cli import share
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction
@@ -52,6 +53,7 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     removing.add_argument("label")
     showing = ways.add_parser("list", help="labels, and when each was used last")
     showing.add_argument("name", help="the account")
+    share.add(actions)
     logins = actions.add_parser("logins", help="who logged in, or tried to, from where and how")
     logins.add_argument("name", help="the account")
     for one, run in ((adding, _add_app), (removing, _remove_app), (showing, _list_apps), (logins, _logins)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mox_imap import writer
+from mox_imap.backend import FlagAction
 from mox_imap.commands.mailbox import name_bytes
 from mox_imap.extensions import Shared
 from mox_imap.scanner import Scanner
@@ -46,9 +47,8 @@ def set_acl(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     letters = {right for letter in text.removeprefix(mode) for right in OLD.get(letter, letter)}
     if not letters <= set(RIGHTS):
         raise scan.fail(f"rights are letters of {RIGHTS}")
-    had = set(account.rights(mailbox).get(identifier, ""))
-    after = had | letters if mode == "+" else had - letters if mode == "-" else letters
-    yield account.grant(mailbox, identifier, "".join(one for one in RIGHTS if one in after))
+    action: FlagAction = "add" if mode == "+" else "remove" if mode == "-" else "replace"
+    yield account.grant(mailbox, identifier, action, "".join(one for one in RIGHTS if one in letters))
     return None
 
 
@@ -57,7 +57,7 @@ def delete_acl(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     account = _account(s, scan)
     mailbox, identifier = _arguments(scan, identifier=True)
     scan.end()
-    yield account.grant(mailbox, identifier, None)
+    yield account.grant(mailbox, identifier, "replace", "")
     return None
 
 

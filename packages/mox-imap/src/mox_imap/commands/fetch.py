@@ -177,7 +177,7 @@ def _within(uid: int, bounds: list[tuple[int, int]]) -> bool:
 
 def _some(s: ImapServer, view: View, indexes: Sequence[int], want: Wanted) -> Iterator[Yielded]:
     fresh: frozenset[int] = frozenset()
-    if want.marks_seen and not s.read_only:
+    if want.marks_seen and not s.read_only and view.may("s"):
         unseen = [at for at, bits in zip(indexes, view.flags(indexes), strict=True) if not bits & 1]
         if unseen:
             yield view.mailbox.store([view.uids[at] for at in unseen], "add", ("\\Seen",))

@@ -11,7 +11,7 @@ from mox_imap.commands.acl import my_rights_line
 from mox_imap.commands.mailbox import name_bytes
 from mox_imap.commands.metadata import entry_names, list_metadata
 from mox_imap.commands.status import status_items, status_line
-from mox_imap.extensions import Annotated, Shared
+from mox_imap.extensions import Annotated, Shared, may_read
 from mox_imap.fulfils import fulfils
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer
@@ -29,6 +29,11 @@ class Pattern:
     def __init__(self, reference: str, text: str) -> None:
         self._runs = _RUN.findall(reference + text)
         self._folded = [run.lower() for run in self._runs]
+
+    @property
+    def looks_at_one_level(self) -> bool:
+        """Does it end with `%`?"""
+        return bool(self._runs) and set(self._runs[-1]) == {"%"}
 
     def match(self, name: str) -> bool:
         """Does it match a name?  Inbox in any case (RFC 9051 5.1)."""
@@ -153,12 +158,18 @@ def _listed(s: ImapServer, select: tuple[str, ...], matchers: list[Pattern], ret
     subscribed = set(s.account.subscriptions())
     names = sorted({*infos, *(subscribed if "SUBSCRIBED" in select else ())}, key=_order)
     parents = {above for name in infos for above in _above(name)}
+    # RFC 9051 6.3.9: levels of the hierarchy that are no mailboxes are shown to who looks at one level.
+    levels = set() if select else parents - infos.keys()
     chosen = [name for name in names if _chosen(infos.get(name), name, select, subscribed)]
     # RFC 5258 3.5: with RECURSIVEMATCH, what is above something chosen is shown too, and says so.
     below = {above for name in chosen for above in _above(name)} if "RECURSIVEMATCH" in select else set()
     wanted = {*chosen, *below}
     words = b" ".join(b'"%s"' % option.encode() for option in select if option in ("SUBSCRIBED", "SPECIAL-USE"))
-    for name in sorted({*names, *below}, key=_order):
+    for name in sorted({*names, *below, *levels}, key=_order):
+        if name in levels:
+            if any(matcher.looks_at_one_level and matcher.match(name) for matcher in matchers):
+                yield b'* LIST (\\Noselect \\HasChildren) "/" %s\r\n' % name_bytes(s, name)
+            continue
         if name not in wanted or not any(matcher.match(name) for matcher in matchers):
             continue
         info = infos.get(name)
@@ -174,7 +185,7 @@ def _listed(s: ImapServer, select: tuple[str, ...], matchers: list[Pattern], ret
 def _more(s: ImapServer, info: MailboxInfo, returns: Returns) -> Iterator[bytes]:
     """What LIST-STATUS, LIST-MYRIGHTS and LIST-METADATA tell of a mailbox."""
     account = s.account
-    if returns.status:
+    if returns.status and may_read(account, info.name):
         yield status_line(s, info, returns.status)
     if "MYRIGHTS" in returns.options and fulfils(account, Shared):
         yield my_rights_line(s, account, info.name)

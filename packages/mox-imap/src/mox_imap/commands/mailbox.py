@@ -53,6 +53,8 @@ def _open(s: ImapServer, scan: Scanner, *, read_only: bool) -> Command:
     view = s.view = View(mailbox)
     view.modseqs, view.vanished, view.uidonly = s.condstore, s.qresync or s.uidonly, s.uidonly
     view.new_items = s.new_items
+    # RFC 4314 5.2: whoever may change nothing is told so.
+    read_only = read_only or not view.may("istwe")
     s.state, s.read_only = State.SELECTED, read_only
     flags = view.all_flags()
     yield b"* FLAGS (%s)\r\n* %d EXISTS\r\n" % (flags, len(view))
@@ -61,8 +63,7 @@ def _open(s: ImapServer, scan: Scanner, *, read_only: bool) -> Command:
         unseen = next((at for at, bits in enumerate(view.told) if not bits & 1), -1)
         if unseen >= 0 and not s.uidonly:
             yield b"* OK [UNSEEN %d] first unseen\r\n" % (unseen + 1)
-    permanent = b"" if read_only else flags + b" \\*"
-    yield b"* OK [PERMANENTFLAGS (%s)] limited\r\n" % permanent
+    yield b"* OK [PERMANENTFLAGS (%s)] limited\r\n" % (b"" if read_only else view.permanent_flags())
     yield b"* OK [UIDVALIDITY %d] for good\r\n* OK [UIDNEXT %d] at least\r\n" % (mailbox.uidvalidity, mailbox.uidnext())
     if highest := s.highest_modseq():
         yield b"* OK [HIGHESTMODSEQ %d] highest\r\n" % highest
@@ -198,7 +199,8 @@ def close(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     """RFC 9051 6.4.1: expunges without telling, unless opened read-only."""
     scan.end()
     highest = 0
-    if not s.read_only:
+    # RFC 4314 4: without the right, CLOSE closes all the same.
+    if not s.read_only and s.selected().may("e"):
         yield s.selected().mailbox.expunge(None)
         highest = s.highest_modseq() if s.qresync else 0
     s.close_mailbox()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from mox_imap.backend import BackendError, Mailbox
@@ -11,6 +11,7 @@ from mox_imap.commands.keys import Compiler
 from mox_imap.commands.mailbox import name_bytes
 from mox_imap.commands.results import Returns, esearch, highest, returns
 from mox_imap.commands.search import charset
+from mox_imap.extensions import is_personal
 from mox_imap.scanner import MAX_ITEMS, Scanner
 from mox_imap.server import Command, ImapServer
 from mox_imap.view import View
@@ -103,11 +104,12 @@ def _sources(s: ImapServer, scan: Scanner) -> list[str]:
             if s.view is not None:
                 found[s.view.mailbox.name] = None
         elif kind in PERSONAL:
-            found.update(
-                (name, None)
-                for name in there
-                if kind == "PERSONAL" or (name == "Inbox" if kind == "INBOXES" else name in subscribed)
-            )
+            meant: dict[str, Callable[[str], bool]] = {
+                "PERSONAL": lambda name: is_personal(s.account, name),
+                "INBOXES": lambda name: name == "Inbox",
+                "SUBSCRIBED": lambda name: name in subscribed,
+            }
+            found.update((name, None) for name in there if meant[kind](name))
         elif kind in ("MAILBOXES", "SUBTREE", "SUBTREE-ONE"):
             scan.sp()
             wanted = _names(scan)

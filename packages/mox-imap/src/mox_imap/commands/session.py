@@ -6,7 +6,10 @@ import base64
 import binascii
 
 import mox_sasl
+from mox_imap import utf7, writer
 from mox_imap.backend import Account, Done, Pending
+from mox_imap.extensions import Neighbours
+from mox_imap.fulfils import fulfils
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer, No, State
 
@@ -198,7 +201,11 @@ def unauthenticate(s: ImapServer, scan: Scanner, uid: bool) -> Command:
 def namespace(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     """RFC 9051 6.3.10"""
     scan.end()
-    yield b'* NAMESPACE (("" "/")) NIL NIL\r\n'
+    others = b"NIL"
+    if fulfils(s.account, Neighbours):
+        prefix = s.account.other_users
+        others = b'((%s "/"))' % writer.string((prefix if s.utf8 else utf7.encode(prefix)).encode())
+    yield b'* NAMESPACE (("" "/")) %s NIL\r\n' % others
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mox_imap.backend import BackendError, MailboxInfo
 from mox_imap.commands.mailbox import name_bytes
-from mox_imap.extensions import Quoted
+from mox_imap.extensions import Quoted, may_read
 from mox_imap.fulfils import fulfils
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer
@@ -68,5 +68,7 @@ def status(s: ImapServer, scan: Scanner, uid: bool) -> Command:
     info = s.account.mailbox(name)
     if info is None:
         raise BackendError("NONEXISTENT", "no such mailbox")
+    if not may_read(s.account, name):
+        raise BackendError("NOPERM", "that takes the right to read")
     yield status_line(s, info, items)
     return None

@@ -100,7 +100,7 @@ def _told(
         view.tell_of(done)
         return view.flag_lines(done, uid=uid or s.rev2)
     # What the client can know by itself is not told; where somebody else's change came between, it will be.
-    bits = view.mailbox.flag_bits(change.flags)
+    bits = view.mailbox.flag_bits([flag for flag in change.flags if view.may_set(flag)])
     view.names(bits)
     for at in done:
         had = view.told[at]
