@@ -105,7 +105,7 @@ def test_other_users() -> None:
         S= * LIST (\\HasNoChildren) "/" ~/bob/Plans
         S: c OK
         C: d LIST (SUBSCRIBED) "" %
-        S= * LIST (\\Subscribed \\HasNoChildren) "/" INBOX
+        S= * LIST (\\HasNoChildren \\Subscribed) "/" INBOX
         S: d OK
         C: e ESEARCH IN (PERSONAL) ALL
         S: * ESEARCH (TAG "e" MAILBOX INBOX
