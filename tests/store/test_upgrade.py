@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mox_store import Store, StoreError, check, testing
+from mox_message import Content
+from mox_store import UNMADE, NewMessage, Store, StoreError, check, testing
 from mox_store.upgrade import UPGRADES
 
 OLD = Path(__file__).with_name("schema1.sql")
@@ -54,17 +55,26 @@ def test_version_1_opens_whole(tmp_path: Path) -> None:
 
 
 def test_version_2_opens_whole(tmp_path: Path) -> None:
-    """It lacked the notes of whose mailboxes an account may see."""
+    """It lacked the notes of whose mailboxes an account may see, and counted copies in the message."""
     store = Store(tmp_path, clock=lambda: 1000.0, disk=testing.QuickDisk())
+    content = Content.of(b"message")
     with store.open("kim").write() as tx:
         tx.set_rights(tx.mailbox("Inbox"), "ann", "lr")
+        added = [tx.add(tx.mailbox("Inbox"), NewMessage(content, UNMADE, 1.0)) for _ in range(2)]
+        tx.expunge(tx.mailbox("Inbox"), [1], only_deleted=False)
     store.close()
     db = sqlite3.connect(tmp_path / "kim" / "account.db")
-    db.executescript("DROP TABLE sharer; PRAGMA user_version=2;")
+    db.executescript(
+        "DROP TABLE sharer; DROP INDEX entry_message; DROP INDEX bin_expunged; ALTER TABLE bin DROP COLUMN expunged;"
+        "ALTER TABLE message ADD COLUMN copies INTEGER NOT NULL DEFAULT 1; ALTER TABLE message ADD COLUMN expunged REAL;"
+        "CREATE INDEX message_swept ON message (expunged) WHERE copies = 0; UPDATE message SET copies=0,expunged=900.0 "
+        "WHERE id IN (SELECT message FROM bin); PRAGMA user_version=2;"
+    )
     db.close()
     store = Store(tmp_path, clock=lambda: 1000.0, disk=testing.QuickDisk())
     account = store.open("kim")
     assert account.sharers() == ()
+    assert [(one.message, one.mailbox, one.expunged) for one in account.bin()] == [(added[0].message, "Inbox", 900.0)]
     with account.write() as tx:
         tx.set_sharer("ann", True)
     assert (account.sharers(), list(account.all_rights().values())) == (("ann",), [{"ann": "lr"}])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RIGHT_FOR = {"\\seen": "s", "\\deleted": "t"}
 FIRST_KEYWORD = 5  # the bits below are the system flags
 SYSTEM = b"\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+# Of fewer than one in so many, each is looked for by itself.
+FEW = 8
 # How many lines are made at a time.
 AT_ONCE = 1000
 # From so many changes on, all flags are compared.
@@ -240,10 +242,13 @@ class View:
             yield live.changed(touched)
 
     def _tell_expunged(self) -> Iterator[bytes]:
-        gone = sorted(self._expunged)
+        gone = self._expunged
         self._added = [entry for entry in self._added if entry[0] not in self._expunged]
-        self._expunged.clear()
-        indexes = [at for uid in gone if (at := self.index(uid)) >= 0]
+        self._expunged = set()
+        if len(gone) * FEW > len(self.uids):
+            indexes = [at for at, uid in enumerate(self.uids) if uid in gone]
+        else:
+            indexes = [at for uid in sorted(gone) if (at := self.index(uid)) >= 0]
         if not indexes:
             return
         if self.vanished:
@@ -258,6 +263,10 @@ class View:
         if len(indexes) < 20:
             for at in reversed(indexes):
                 del self.uids[at], self.messages[at], self.told[at]
+            return
+        if indexes[-1] - indexes[0] == len(indexes) - 1:
+            for column in (self.uids, self.messages, self.told):
+                del column[indexes[0] : indexes[-1] + 1]
             return
         gone = set(indexes)
         kept = [at for at in range(len(self.uids)) if at not in gone]

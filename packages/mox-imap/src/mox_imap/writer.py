@@ -68,7 +68,9 @@ def _day(days: int) -> bytes:
 
 
 def sequence_set(numbers: Iterable[int]) -> bytes:
-    """Ascending numbers as `1:5,7`."""
+    """Ascending numbers, each once, as `1:5,7`."""
+    if isinstance(numbers, (list, tuple)) and len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return b"%d:%d" % (numbers[0], numbers[-1])  # of many it mostly is all of them
     parts: list[bytes] = []
     first = last = 0
     for number in numbers:

@@ -211,6 +211,10 @@ class Account(Reading):
         for mailbox, entries in tx.added_entries.items():
             if (view := self._views.get(mailbox)) is not None:
                 view.add(entries)
+        for mailbox, runs in tx.added_runs.items():
+            if (view := self._views.get(mailbox)) is not None:
+                for run in runs:
+                    view.add(self.database.rows(ENTRIES, (mailbox, *run)))
         for mailbox, changed in tx.flag_results.items():
             if (view := self._views.get(mailbox)) is not None:
                 view.flag(changed)

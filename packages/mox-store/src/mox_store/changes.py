@@ -29,7 +29,7 @@ class Change:
 
 def ranges(uids: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Uids, each greater than the one before, as (first, last) ranges."""
-    if isinstance(uids, (list, tuple)) and uids and uids[-1] - uids[0] == len(uids) - 1:
+    if isinstance(uids, (list, tuple, range)) and uids and uids[-1] - uids[0] == len(uids) - 1:
         yield uids[0], uids[-1]  # of many it mostly is all of them
         return
     first = last = 0

@@ -41,6 +41,9 @@ class Problem:
         return f"{self.what} ({self.rule}; {_CURES[self.cure]})"
 
 
+# A message that neither an entry nor the bin knows, and what is in the bin and should not be.
+_LOST = "id NOT IN (SELECT message FROM entry) AND id NOT IN (SELECT message FROM bin)"
+_NOT_BINNED = "message IN (SELECT message FROM entry) OR message NOT IN (SELECT id FROM message)"
 _CURES = {
     Cure.MEND: "mended by `check --mend`",
     Cure.BACKUP: "restore it from a backup",
@@ -142,34 +145,19 @@ RULES: dict[str, tuple[str, str, Cure, str]] = {
         "UPDATE entry SET size=(SELECT size FROM message WHERE id=entry.message) "
         "WHERE message IN (SELECT id FROM message) AND size<>(SELECT size FROM message WHERE id=entry.message)",
     ),
-    "a message knows how many entries show it": (
-        "SELECT m.id, m.copies, ifnull(c.n,0) FROM message m "
-        "LEFT JOIN (SELECT message, count(*) n FROM entry GROUP BY message) c ON c.message=m.id "
-        "WHERE m.copies<>ifnull(c.n,0)",
-        "message {0} says {1} copies; there are {2}",
-        Cure.MEND,
-        "UPDATE message SET copies=c.n FROM (SELECT message, count(*) n FROM entry GROUP BY message) c "
-        "WHERE c.message=message.id AND copies<>c.n; "
-        "UPDATE message SET copies=0 WHERE copies<>0 AND id NOT IN (SELECT message FROM entry)",
-    ),
-    "a message without entries knows since when": (
-        "SELECT id FROM message WHERE (copies=0)<>(expunged IS NOT NULL)",
-        "message {0} has a wrong time of its expunge",
-        Cure.MEND,
-        "UPDATE message SET expunged=CASE copies WHEN 0 THEN ifnull(expunged, received) END "
-        "WHERE (copies=0)<>(expunged IS NOT NULL)",
-    ),
     "what nothing shows can be brought back": (
-        "SELECT id FROM message WHERE copies=0 AND id NOT IN (SELECT message FROM bin)",
+        f"SELECT id FROM message WHERE {_LOST}",  # noqa: S608
         "message {0} is shown by nothing and not in the bin",
         Cure.MEND,
-        "INSERT INTO bin SELECT id,'Inbox','' FROM message WHERE copies=0 AND id NOT IN (SELECT message FROM bin)",
+        # For as long as if it had come now and gone at once.
+        "INSERT INTO bin SELECT id,'Inbox','',max(received,ifnull((SELECT max(saved) FROM entry),0)) "  # noqa: S608
+        f"FROM message WHERE {_LOST}",
     ),
     "the bin holds what nothing shows": (
-        "SELECT message FROM bin WHERE message NOT IN (SELECT id FROM message WHERE copies=0)",
+        f"SELECT message FROM bin WHERE {_NOT_BINNED}",  # noqa: S608
         "message {0} is in the bin and should not be",
         Cure.MEND,
-        "DELETE FROM bin WHERE message NOT IN (SELECT id FROM message WHERE copies=0)",
+        f"DELETE FROM bin WHERE {_NOT_BINNED}",  # noqa: S608
     ),
     "a message's size is that of its parts": (
         "SELECT id, size, length(prefix)+length FROM message WHERE size<>length(prefix)+length",

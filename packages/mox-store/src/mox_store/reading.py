@@ -185,9 +185,8 @@ class Reading:
     def bin(self, most: int = 1000) -> list[Binned]:
         """What can be brought back, the last to go first."""
         rows = self.database.rows(
-            "SELECT b.message,b.mailbox,m.expunged,m.size,m.subject,b.flags "
-            "FROM bin b JOIN message m ON m.id=b.message "
-            "WHERE m.copies=0 ORDER BY m.expunged DESC,b.message DESC LIMIT ?",
+            "SELECT b.message,b.mailbox,b.expunged,m.size,m.subject,b.flags "
+            "FROM bin b JOIN message m ON m.id=b.message ORDER BY b.expunged DESC,b.message DESC LIMIT ?",
             (most,),
         )
         return [

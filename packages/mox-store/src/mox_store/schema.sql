@@ -55,14 +55,14 @@ CREATE TABLE entry (
     createseq INTEGER NOT NULL DEFAULT 0,    -- modseq at which it came into the mailbox
     PRIMARY KEY (mailbox, uid)
 ) WITHOUT ROWID;
+-- A message is not touched when it is copied or expunged: this says what still shows it.
+CREATE INDEX entry_message ON entry (message);
 
 CREATE TABLE message (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     size          INTEGER NOT NULL,          -- prefix and content together
     received      REAL NOT NULL,
     sent          REAL,
-    copies        INTEGER NOT NULL,          -- entries that show it; 0: waiting to be swept
-    expunged      REAL,                      -- when copies became 0
     format        INTEGER NOT NULL,          -- of the four columns that IMAP gets as they are
     prefix        BLOB NOT NULL,
     envelope      BLOB NOT NULL,
@@ -81,7 +81,6 @@ CREATE TABLE message (
     counted       INTEGER NOT NULL DEFAULT 0, -- the mark that `reputation` has counted
     origin        TEXT NOT NULL DEFAULT ''    -- where it came from: kind, space, value on each line
 );
-CREATE INDEX message_swept ON message (expunged) WHERE copies = 0;
 CREATE INDEX message_segment ON message (segment) WHERE segment IS NOT NULL;
 CREATE INDEX message_untrained ON message (id) WHERE mark <> trained;
 
@@ -117,12 +116,14 @@ CREATE TABLE credential (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Messages that nothing shows any more, while they can still be brought back.
+-- Messages that no entry shows any more, while they can still be brought back; then they are swept.
 CREATE TABLE bin (
-    message INTEGER PRIMARY KEY,
-    mailbox TEXT NOT NULL,                   -- the name of the mailbox that had it last
-    flags   TEXT NOT NULL
+    message  INTEGER PRIMARY KEY,
+    mailbox  TEXT NOT NULL,                  -- the name of the mailbox that had it last
+    flags    TEXT NOT NULL,
+    expunged REAL NOT NULL DEFAULT 0
 );
+CREATE INDEX bin_expunged ON bin (expunged);
 
 -- What the owner's marks say about senders.
 CREATE TABLE reputation (

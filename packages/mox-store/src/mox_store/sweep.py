@@ -23,7 +23,9 @@ def forget(db: Connection, now: float, at_least: float, most: int) -> Forgotten:
     row = db.execute("SELECT value FROM fact WHERE name='retention'").fetchone()
     keep = max(at_least, row[0] if row else RETENTION_SECONDS)
     rows = db.execute(
-        "SELECT id,segment,at,length,decision FROM message WHERE copies=0 AND expunged<? LIMIT ?", (now - keep, most)
+        "SELECT m.id,m.segment,m.at,m.length,m.decision FROM bin b JOIN message m ON m.id=b.message "
+        "WHERE b.expunged<? LIMIT ?",
+        (now - keep, most),
     ).fetchall()
     numbers = [(row[0],) for row in rows]
     for table, column in (("blob", "message"), ("bin", "message"), ("message", "id")):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mox_store.changes import Kind, ranges
 from mox_store.history import HistoryChanges
@@ -21,13 +21,30 @@ from mox_store.threads import thread_of
 FlagAction = Literal["add", "remove", "replace"]
 
 _ADD_MESSAGE = (
-    "INSERT INTO message(size,received,sent,copies,format,prefix,envelope,bodystructure,header,subject,preview,"
-    "message_id,decision,segment,at,length,origin) VALUES(?,?,?,1,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO message(size,received,sent,format,prefix,envelope,bodystructure,header,subject,preview,"
+    "message_id,decision,segment,at,length,origin) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _ADD_ENTRY = "INSERT INTO entry(mailbox,uid,flags,size,modseq,message,saved,createseq) VALUES(?,?,?,?,?,?,?,?)"
-_WAITING = "SELECT id FROM message WHERE copies=0 AND expunged=?"
-MANY = 50
+_DELETE_RUN = "DELETE FROM entry WHERE mailbox=? AND uid BETWEEN ? AND ?"
+_SHOWN = "SELECT 1 FROM entry WHERE message=? LIMIT 1"
+_SHOWN_BETWEEN = "SELECT message FROM entry WHERE message BETWEEN ? AND ?"
+# Of so many messages, whose numbers are not further apart than this times as many, it is asked at once what shows them.
+MANY, SPREAD = 50, 8
+# So many, in so few runs of numbers that each has this many on average, are copied and moved by the run.
+RUN = 20
 _Entry = tuple[int, int, int, int, int]  # (uid, flags, size, modseq, message)
+_TOTALS = (
+    "SELECT count(*),ifnull(sum(flags&1=0),0),ifnull(sum(flags&8<>0),0),ifnull(sum(size),0),ifnull(max(flags>>5),0) "
+    "FROM entry WHERE mailbox=? AND uid BETWEEN ? AND ?"
+)
+_UIDS = "SELECT uid FROM entry WHERE mailbox=? AND uid BETWEEN ? AND ?"
+_COPY_RUN = (
+    "INSERT INTO entry(mailbox,uid,flags,size,modseq,message,saved,createseq) "
+    "SELECT :target,{uid},flags,size,:modseq,message,:now,:modseq FROM entry "
+    "WHERE mailbox=:source AND uid BETWEEN :first AND :last"
+)
+_COPY_DENSE = _COPY_RUN.format(uid="uid+:shift")
+_COPY_SPARSE = _COPY_RUN.format(uid="row_number() OVER (ORDER BY uid)+:before")
 # What being in a mailbox says of a message: that it is junk, that it is wanted, that nobody said (Mark.NONE), or
 # (None) nothing that should change its keywords.
 MarkRule = Callable[[Mailbox], Mark | None]
@@ -45,6 +62,39 @@ class Flagged:
     modseq: int
 
 
+class _Totals(NamedTuple):
+    """What some entries come to; `keywords` is 0 when none has any."""
+
+    entries: int
+    unseen: int
+    deleted: int
+    size: int
+    keywords: int = 0
+
+    @classmethod
+    def of(cls, entries: Sequence[tuple[int, int]]) -> _Totals:
+        """Of (flags, size)."""
+        return cls(
+            len(entries),
+            sum([not flags & SEEN for flags, _ in entries]),
+            sum([flags & DELETED for flags, _ in entries]) // DELETED,
+            sum([size for _, size in entries]),
+        )
+
+    @classmethod
+    def together(cls, all_of: Sequence[_Totals]) -> _Totals:
+        """Of several together."""
+        return cls(*map(sum, zip(*all_of, strict=True))) if all_of else cls(0, 0, 0, 0)
+
+
+def _runs(uids: Sequence[int]) -> list[tuple[int, int]]:
+    """Many uids as (first, last) runs, when they are few; else nothing."""
+    if len(uids) <= MANY:
+        return []
+    found = list(ranges(sorted(set(uids))))
+    return found if len(found) * RUN <= len(uids) else []
+
+
 class Transaction(MailboxOperations):
     """Operations inside one commit."""
 
@@ -54,6 +104,11 @@ class Transaction(MailboxOperations):
     @cached_property
     def added_entries(self) -> dict[int, list[tuple[int, int, int, int, int]]]:
         """What came into which mailbox, as View.add wants it."""
+        return {}
+
+    @cached_property
+    def added_runs(self) -> dict[int, list[tuple[int, int]]]:
+        """What else came into which mailbox: first and last uid."""
         return {}
 
     @cached_property
@@ -102,7 +157,7 @@ class Transaction(MailboxOperations):
         if decision is not None:
             db.execute("INSERT OR REPLACE INTO decision VALUES(?,?)", decision)
         modseq = self._modseq()
-        uid, uidvalidity = self._grow(mailbox, modseq, [(flags, size)])
+        uid, uidvalidity = self._grow(mailbox, modseq, _Totals.of([(flags, size)]))
         db.execute(_ADD_ENTRY, (mailbox.id, uid, flags, size, modseq, number, self._now, modseq))
         self._note(modseq, mailbox.id, Kind.ADDED, (uid,))
         self.added_entries.setdefault(mailbox.id, []).append((uid, number, size, flags, modseq))
@@ -130,20 +185,63 @@ class Transaction(MailboxOperations):
 
     def copy(self, source: Mailbox, uids: Sequence[int], target: Mailbox) -> list[tuple[int, int]]:
         """Copies what is there of `uids`; (uid, uid of the copy) pairs, ascending.  Raises MailboxError."""
+        if (runs := _runs(uids)) and (pairs := self._copy_runs(source, runs, target)) is not None:
+            return pairs
         entries = self._entries(source.id, uids)
         self._room_for(len(entries), sum(entry[2] for entry in entries))
         return self._copy(source, entries, target)
 
+    def _totals(self, mailbox: int, runs: Sequence[tuple[int, int]]) -> list[_Totals]:
+        return [_Totals(*self._db.execute(_TOTALS, (mailbox, *run)).fetchone()) for run in runs]
+
+    def _uids(self, mailbox: int, run: tuple[int, int], count: int) -> Sequence[int]:
+        """The uids of a run, in which there are so many."""
+        first, last = run
+        if count == last - first + 1:
+            return range(first, last + 1)
+        return [uid for (uid,) in self._db.execute(_UIDS, (mailbox, first, last))]
+
+    def _copy_runs(
+        self, source: Mailbox, runs: Sequence[tuple[int, int]], target: Mailbox, *, moves: bool = False
+    ) -> list[tuple[int, int]] | None:
+        """`copy` of many whose flags stay as they are, without looking at each; None: they do not."""
+        target, mark = self._said(source, target)
+        if mark is not None:
+            return None
+        totals = self._totals(source.id, runs)
+        whole = _Totals.together(totals)
+        if not whole.entries or (whole.keywords and source.keywords != target.keywords):
+            return None
+        if not moves:
+            self._room_for(whole.entries, whole.size)
+        modseq = self._modseq()
+        first, _ = self._grow(target, modseq, whole)
+        uid = first
+        pairs: list[tuple[int, int]] = []
+        for run, total in zip(runs, totals, strict=True):
+            values = {
+                "target": target.id, "source": source.id, "modseq": modseq, "now": self._now, "first": run[0],
+                "last": run[1], "shift": uid - run[0], "before": uid - 1,
+            }  # fmt: skip
+            old = self._uids(source.id, run, total.entries)
+            self._db.execute(_COPY_DENSE if isinstance(old, range) else _COPY_SPARSE, values)
+            pairs += zip(old, range(uid, uid + total.entries), strict=True)
+            uid += total.entries
+        self._note(modseq, target.id, Kind.ADDED, range(first, uid))
+        self.added_runs.setdefault(target.id, []).append((first, uid - 1))
+        return pairs
+
     def _copy(self, source: Mailbox, entries: list[_Entry], target: Mailbox) -> list[tuple[int, int]]:
         if not entries:
             return []
-        target = self.learn(target, tuple({name for entry in entries for name in source.names(entry[1])}))
+        target = self.learn(target, tuple({name for bits in {e[1] for e in entries} for name in source.names(bits)}))
         target, mark = self._said(source, target)
         modseq = self._modseq()
         carried = [self._carried(source, entry[1], target) for entry in entries]
         if mark is not None:
             carried = [marked(target, bits, mark) for bits in carried]
-        first, _ = self._grow(target, modseq, [(bits, e[2]) for bits, e in zip(carried, entries, strict=True)])
+        added = _Totals.of([(bits, e[2]) for bits, e in zip(carried, entries, strict=True)])
+        first, _ = self._grow(target, modseq, added)
         pairs: list[tuple[int, int]] = []
         rows = []
         shown = self.added_entries.setdefault(target.id, [])
@@ -152,7 +250,6 @@ class Transaction(MailboxOperations):
             pairs.append((entry[0], uid))
             shown.append((uid, entry[4], entry[2], bits, modseq))
         self._db.executemany(_ADD_ENTRY, rows)
-        self._db.executemany("UPDATE message SET copies=copies+1,expunged=NULL WHERE id=?", [(e[4],) for e in entries])
         self._note(modseq, target.id, Kind.ADDED, [new for _, new in pairs])
         if mark is not None:
             self._marked(target, [(entry[4], bits) for entry, bits in zip(entries, carried, strict=True)])
@@ -170,21 +267,37 @@ class Transaction(MailboxOperations):
     def _carried(self, source: Mailbox, bits: int, target: Mailbox) -> int:
         return bits if source.keywords == target.keywords else target.bits(source.names(bits))
 
-    def _grow(self, target: Mailbox, modseq: int, entries: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Counts (flags, size) entries in; (the first's uid, uidvalidity)."""
-        unseen = sum(not flags & SEEN for flags, _ in entries)
-        deleted = sum(bool(flags & DELETED) for flags, _ in entries)
+    def _grow(self, target: Mailbox, modseq: int, added: _Totals) -> tuple[int, int]:
+        """Counts entries in; (the first's uid, uidvalidity)."""
         row = self._db.execute(
             "UPDATE mailbox SET uidnext=uidnext+?,modseq=?,total=total+?,unseen=unseen+?,deleted=deleted+?,size=size+? "
             "WHERE id=? RETURNING uidnext,uidvalidity",
-            (len(entries), modseq, len(entries), unseen, deleted, sum(size for _, size in entries), target.id),
+            (added.entries, modseq, added.entries, added.unseen, added.deleted, added.size, target.id),
         ).fetchone()
         if row is None:
             raise MailboxError("TRYCREATE", f"no mailbox {target.name!r}")
-        return row[0] - len(entries), row[1]
+        return row[0] - added.entries, row[1]
+
+    def _shrink(self, mailbox: Mailbox, gone: Sequence[int], totals: _Totals) -> None:
+        """Counts entries out that are gone, and notes it."""
+        modseq = self._modseq()
+        self._db.execute(
+            "UPDATE mailbox SET modseq=?,total=total-?,unseen=unseen-?,deleted=deleted-?,size=size-? WHERE id=?",
+            (modseq, totals.entries, totals.unseen, totals.deleted, totals.size, mailbox.id),
+        )
+        self._note(modseq, mailbox.id, Kind.EXPUNGED, gone)
 
     def move(self, source: Mailbox, uids: Sequence[int], target: Mailbox) -> list[tuple[int, int]]:
         """Copies and expunges in one step (RFC 6851); (uid, new uid) pairs.  Raises MailboxError."""
+        if (runs := _runs(uids)) and source.id != target.id:
+            totals = self._totals(source.id, runs)
+            pairs = self._copy_runs(source, runs, target, moves=True)
+            if pairs is not None:
+                # All of it is shown in the other mailbox now: nothing goes into the bin.
+                for first, last in runs:
+                    self._db.execute(_DELETE_RUN, (source.id, first, last))
+                self._shrink(source, [uid for uid, _ in pairs], _Totals.together(totals))
+                return pairs
         entries = self._entries(source.id, uids)
         pairs = self._copy(source, entries, target)
         if pairs:
@@ -202,32 +315,47 @@ class Transaction(MailboxOperations):
         """Changes flags; what stays the same gets no new modseq.  Raises MailboxError."""
         mailbox = self.learn(mailbox, tuple(flags)) if action != "remove" else mailbox
         bits = mailbox.bits(tuple(flags))
-        entries = self._entries(mailbox.id, uids)
+        touched = bits if action != "replace" else -1
         modified: tuple[int, ...] = ()
-        if unchanged_since is not None:
-            modified = tuple(entry[0] for entry in entries if entry[3] > unchanged_since)
-            entries = [entry for entry in entries if entry[3] <= unchanged_since]
-        turned = [(e[0], e[1], now, e[4]) for e in entries if (now := _flagged(action, e[1], bits)) != e[1]]
+        messages: dict[int, int] = {}
+        if unchanged_since is not None or touched >> 5:
+            entries = self._entries(mailbox.id, uids)
+            if unchanged_since is not None:
+                modified = tuple(entry[0] for entry in entries if entry[3] > unchanged_since)
+                entries = [entry for entry in entries if entry[3] <= unchanged_since]
+            messages = {entry[0]: entry[4] for entry in entries}
+            flagged = [(entry[0], entry[1]) for entry in entries]
+        else:
+            flagged = self._flags(mailbox.id, uids)
+        turned = _turned(action, flagged, bits)
         if not turned:
             return Flagged((), modified, mailbox.modseq)
         modseq = self._modseq()
         self._set_flags(mailbox, action, bits, [entry[0] for entry in turned], modseq)
-        touched = bits if action != "replace" else -1
         unseen = deleted = 0
         if touched & SEEN:
-            unseen = sum([(had & SEEN) - (now & SEEN) for _, had, now, _ in turned])
+            unseen = sum([(had & SEEN) - (now & SEEN) for _, had, now in turned])
         if touched & DELETED:
-            deleted = sum([(now & DELETED) - (had & DELETED) for _, had, now, _ in turned]) // DELETED
+            deleted = sum([(now & DELETED) - (had & DELETED) for _, had, now in turned]) // DELETED
         self._db.execute(
             "UPDATE mailbox SET modseq=?,unseen=unseen+?,deleted=deleted+? WHERE id=?",
             (modseq, unseen, deleted, mailbox.id),
         )
         self._note(modseq, mailbox.id, Kind.FLAGS, [entry[0] for entry in turned])
-        changed = tuple([(uid, now, modseq) for uid, _, now, _ in turned])
+        changed = tuple([(uid, now, modseq) for uid, _, now in turned])
         self.flag_results.setdefault(mailbox.id, []).extend(changed)
         if touched >> 5:
-            self._marked(mailbox, [(message, now) for _, had, now, message in turned if (had ^ now) >> 5])
+            self._marked(mailbox, [(messages[uid], now) for uid, had, now in turned if (had ^ now) >> 5])
         return Flagged(changed, modified, modseq)
+
+    def _flags(self, mailbox: int, uids: Sequence[int]) -> list[tuple[int, int]]:
+        """(uid, flags) of those of `uids` that are there, ascending."""
+        found: list[tuple[int, int]] = []
+        for first, last in ranges(sorted(set(uids))):
+            found += self._db.execute(
+                "SELECT uid,flags FROM entry WHERE mailbox=? AND uid BETWEEN ? AND ?", (mailbox, first, last)
+            )
+        return found
 
     def _set_flags(self, mailbox: Mailbox, action: FlagAction, bits: int, uids: list[int], modseq: int) -> None:
         expression = {"add": "flags|:bits", "remove": "flags&~:bits", "replace": ":bits"}[action]
@@ -261,42 +389,30 @@ class Transaction(MailboxOperations):
     def _expunge(self, mailbox: Mailbox, entries: list[_Entry]) -> tuple[int, ...]:
         if not entries:
             return ()
-        gone = tuple(entry[0] for entry in entries)
-        modseq = self._modseq()
+        gone = tuple([entry[0] for entry in entries])
         for first, last in ranges(gone):
-            self._db.execute("DELETE FROM entry WHERE mailbox=? AND uid BETWEEN ? AND ?", (mailbox.id, first, last))
-        self._db.executemany(
-            "UPDATE message SET copies=copies-1,expunged=CASE copies WHEN 1 THEN ? END WHERE id=?",
-            [(self._now, entry[4]) for entry in entries],
-        )
+            self._db.execute(_DELETE_RUN, (mailbox.id, first, last))
         self._keep(mailbox, entries)
-        self._db.execute(
-            "UPDATE mailbox SET modseq=?,total=total-?,unseen=unseen-?,deleted=deleted-?,size=size-? WHERE id=?",
-            (
-                modseq,
-                len(entries),
-                sum(not e[1] & SEEN for e in entries),
-                sum(bool(e[1] & DELETED) for e in entries),
-                sum(e[2] for e in entries),
-                mailbox.id,
-            ),
-        )
-        self._note(modseq, mailbox.id, Kind.EXPUNGED, gone)
+        self._shrink(mailbox, gone, _Totals.of([(entry[1], entry[2]) for entry in entries]))
         return gone
 
     # -- the bin
 
     def _keep(self, mailbox: Mailbox, entries: list[_Entry]) -> None:
         """What nothing shows any more goes into the bin, with where it was and how it was flagged."""
-        if len(entries) > MANY:
-            # Of many, most may have copies elsewhere; the index of what waits to be swept knows the others.
-            waiting = {id for (id,) in self._db.execute(_WAITING, (self._now,))}
-            entries = [entry for entry in entries if entry[4] in waiting]
+        shown = self._shown([entry[4] for entry in entries])
         names = {flags: " ".join(mailbox.names(flags & ~DELETED)) for flags in {entry[1] for entry in entries}}
         self._db.executemany(
-            "INSERT OR REPLACE INTO bin SELECT id,?,? FROM message WHERE id=? AND copies=0",
-            [(mailbox.name, names[entry[1]], entry[4]) for entry in entries],
+            "INSERT OR REPLACE INTO bin VALUES(?,?,?,?)",
+            [(e[4], mailbox.name, names[e[1]], self._now) for e in entries if e[4] not in shown],
         )
+
+    def _shown(self, messages: Sequence[int]) -> set[int]:
+        """Those of some messages that an entry shows, and perhaps others."""
+        low, high = min(messages), max(messages)
+        if len(messages) > MANY and high - low < SPREAD * len(messages):
+            return {id for (id,) in self._db.execute(_SHOWN_BETWEEN, (low, high))}
+        return {id for id in messages if self._db.execute(_SHOWN, (id,)).fetchone() is not None}
 
     def undelete(self, messages: Collection[int], mailbox: str | None = None) -> list[Added]:
         """Brings messages of the bin back, each to the mailbox that had it last (made again if need be), or all to
@@ -304,8 +420,7 @@ class Transaction(MailboxOperations):
         back: list[Added] = []
         for message in sorted(set(messages)):
             row = self._db.execute(
-                "SELECT b.mailbox,b.flags,m.size FROM bin b JOIN message m ON m.id=b.message "
-                "WHERE b.message=? AND m.copies=0",
+                "SELECT b.mailbox,b.flags,m.size FROM bin b JOIN message m ON m.id=b.message WHERE b.message=?",
                 (message,),
             ).fetchone()
             if row is None:
@@ -314,9 +429,8 @@ class Transaction(MailboxOperations):
             self._room_for(1, size)
             target = self.learn(self.mailbox_or_new(mailbox or name), flags.split())
             bits, modseq = target.bits(flags.split()), self._modseq()
-            uid, uidvalidity = self._grow(target, modseq, [(bits, size)])
+            uid, uidvalidity = self._grow(target, modseq, _Totals.of([(bits, size)]))
             self._db.execute(_ADD_ENTRY, (target.id, uid, bits, size, modseq, message, self._now, modseq))
-            self._db.execute("UPDATE message SET copies=1,expunged=NULL WHERE id=?", (message,))
             self._db.execute("DELETE FROM bin WHERE message=?", (message,))
             self._note(modseq, target.id, Kind.ADDED, (uid,))
             self.added_entries.setdefault(target.id, []).append((uid, message, size, bits, modseq))
@@ -356,10 +470,14 @@ class Transaction(MailboxOperations):
         self._db.execute("INSERT OR REPLACE INTO credential VALUES(?,?)", (kind, value))
 
 
-def _flagged(action: FlagAction, had: int, bits: int) -> int:
+def _turned(action: FlagAction, entries: Sequence[tuple[int, int]], bits: int) -> list[tuple[int, int, int]]:
+    """(uid, flags before, flags after) of those (uid, flags) that an action changes."""
     if action == "add":
-        return had | bits
-    return had & ~bits if action == "remove" else bits
+        return [(uid, had, had | bits) for uid, had in entries if had & bits != bits]
+    if action == "remove":
+        kept = ~bits
+        return [(uid, had, had & kept) for uid, had in entries if had & bits]
+    return [(uid, had, bits) for uid, had in entries if had != bits]
 
 
 def marked(mailbox: Mailbox, bits: int, mark: Mark) -> int:

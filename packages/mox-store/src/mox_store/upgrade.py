@@ -1,7 +1,7 @@
 """From one version of the account's tables to the next; each step runs inside the transaction that opens the database.
 
 Version 2 knows annotations, access rights, threads, marks and reputation, the bin, and who may log in how.  Version 3
-knows whose mailboxes an account may see."""
+knows whose mailboxes an account may see, and writes nothing into a message when it is copied or expunged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def to_2(db: Connection) -> None:
         db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
     _create_missing(db)
     db.execute("UPDATE message SET thread=id")
-    db.execute("INSERT INTO bin SELECT id,'Inbox','' FROM message WHERE copies=0")
+    db.execute("INSERT INTO bin(message,mailbox,flags) SELECT id,'Inbox','' FROM message WHERE copies=0")  # when: to_3
     db.execute("UPDATE mailbox SET createseq=modseq")
     # The modseq of the change that added it, or nothing better than its own.
     db.execute("UPDATE entry SET createseq=modseq")
@@ -47,7 +47,13 @@ def _create_missing(db: Connection) -> None:
 
 
 def to_3(db: Connection) -> None:
-    """Nobody's yet."""
+    """What was in each message, how many show it and since when none does, is said by `entry` and `bin`."""
+    if "expunged" not in {row[1] for row in db.execute("PRAGMA table_info(bin)")}:  # to_2 makes today's
+        db.execute("ALTER TABLE bin ADD COLUMN expunged REAL NOT NULL DEFAULT 0")
+    db.execute("UPDATE bin SET expunged=ifnull((SELECT expunged FROM message WHERE id=bin.message),0)")
+    db.execute("DROP INDEX message_swept")
+    for column in ("copies", "expunged"):
+        db.execute(f"ALTER TABLE message DROP COLUMN {column}")
     _create_missing(db)
 
 

@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
+from mox_store.changes import ranges
 from mox_store.database import Database
 
 LOAD_AT_ONCE = 5000
 # From so many changes on it pays to look whether they stand side by side.
 MANY = 20
+# So few runs are cut out one by one; of more, what is left is put together anew.
+RUNS = 20
 _ENTRIES = "SELECT uid,message,size,flags,modseq FROM entry WHERE mailbox=? AND uid>? ORDER BY uid LIMIT ?"
 
 
@@ -92,16 +95,16 @@ class View:
         self.flags[at:end], self.modseqs[at:end] = array("q", flags), array("q", modseqs)
         return True
 
-    def remove(self, uids: Iterable[int]) -> None:
+    def remove(self, uids: Sequence[int]) -> None:
         """Takes entries out."""
+        runs = list(ranges(uids))
+        if len(runs) <= RUNS:
+            for first, last in runs:
+                start, end = bisect_left(self.uids, first), bisect_right(self.uids, last)
+                for column in self._columns():
+                    del column[start:end]
+            return
         gone = {at for uid in uids if (at := self.index(uid)) >= 0}
-        if not gone:
-            return
-        if len(gone) == 1:
-            (at,) = gone
-            for column in self._columns():
-                del column[at]
-            return
         kept = [at for at in range(len(self.uids)) if at not in gone]
         for name in ("uids", "messages", "sizes", "flags", "modseqs"):
             column = getattr(self, name)

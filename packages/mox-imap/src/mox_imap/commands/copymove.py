@@ -47,6 +47,6 @@ def _arguments(s: ImapServer, scan: Scanner, uid: bool) -> tuple[list[int], str]
 
 def _code(copied: Copied) -> str:
     """COPYUID (RFC 4315 3)"""
-    old = writer.sequence_set(a for a, _ in copied.pairs).decode()
-    new = writer.sequence_set(b for _, b in copied.pairs).decode()
+    old = writer.sequence_set([a for a, _ in copied.pairs]).decode()
+    new = writer.sequence_set([b for _, b in copied.pairs]).decode()
     return f"[COPYUID {copied.uidvalidity} {old} {new}] "
