@@ -77,6 +77,7 @@ PEERS = {
     "postfix-mta-sts-resolver": "/usr/bin/mta-sts-daemon", "microsocks": "/usr/bin/microsocks",
     "hash-slinger": "/usr/bin/tlsa", "libxml2-utils": "/usr/bin/xmllint", "fetchmail": "/usr/bin/fetchmail",
     "getmail6": "/usr/bin/getmail", "offlineimap3": "/usr/bin/offlineimap", "aerc": "/usr/bin/aerc",
+    "claws-mail": "/usr/bin/claws-mail", "xdotool": "/usr/bin/xdotool",
     "thunderbird": "/usr/bin/thunderbird", "xvfb": "/usr/bin/Xvfb", "imagemagick": "/usr/bin/import",
 }  # fmt: skip
 PACKAGES = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
