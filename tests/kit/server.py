@@ -155,6 +155,8 @@ def configure(
     certificates.ensure(folder / "tls", [host, "localhost", ip_address(address), *names], datetime.now(UTC))
     _dkim_key(folder / "dkim.pem")
     give_up = f"give_up_hours = {give_up_hours}" if give_up_hours is not None else ""
+    if "slow_seconds" not in extra:
+        extra = f"slow_seconds = 0\n{extra}"
     on_web = _WEB.format(**ports) if web else ""
     text = _STATIC.format(
         host=host,

@@ -268,6 +268,7 @@ class App:
             junk=self._junk,
             filters=self.filters,
             full=self._full,
+            slow_seconds=self.config.static.slow_seconds,
             magic=self.options.magic,
             accept_all=self.options.magic,
         )

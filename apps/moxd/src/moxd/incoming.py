@@ -69,8 +69,13 @@ class Services:
     junk: Callable[[str], Junk]  # the settings of an account
     filters: Filters
     full: Callable[[str], bool] = lambda account: False  # no room in this account for anything
+    slow_seconds: float = 0.0  # what a connection's replies wait after a refusal
     magic: bool = False
     accept_all: bool = False
+
+
+# From so many recipients on that are not there, a connection is slowed.
+UNKNOWN = 3
 
 
 @dataclass
@@ -91,6 +96,7 @@ class Incoming:
         self._services = services
         self._connection = connection
         self._tx: Transaction | None = None
+        self._unknown = 0
         self._cid = f"{services.random.getrandbits(40):010x}"
 
     # -- events
@@ -158,6 +164,10 @@ class Incoming:
         assert self._tx is not None
         recipient = self._find(event.path)
         if recipient is None:
+            self._unknown += 1
+            if self._unknown >= UNKNOWN:
+                # Somebody reads us a dictionary.
+                self._connection.slow(self._services.slow_seconds)
             return Refusal(550, "no such address here", "5.1.1", f"{event.path} is nobody's")
         if isinstance(recipient, Reply):
             return recipient
@@ -397,6 +407,8 @@ class Incoming:
             [*steps, last], found.dns() if found is not None else (),
         )  # fmt: skip
         self._services.record(decision)
+        if reply.code >= 500:
+            self._connection.slow(self._services.slow_seconds)
         log.info(
             "refused",
             extra={"id": id_text(number), "code": reply.code, "because": last.because, "peer": str(envelope.ip)},

@@ -60,6 +60,7 @@ def configuration(folder: Path, ports_from: int, workers: int, log_level: str, f
         log_level=log_level,  # type: ignore[arg-type]  # argparse has checked it
         postmaster=ACCOUNT,
         connections_per_minute=0,
+        slow_seconds=0,
         listeners={"local": listener},
     )
     selector = Selector(key=folder / "dkim" / "local.pem")

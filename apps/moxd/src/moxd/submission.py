@@ -47,6 +47,10 @@ MAX_HEADER = 1024 * 1024
 WRONG = Refusal(535, "wrong name or password", "5.7.8", "login failed")
 
 
+# From so many failed logins on, a connection is slowed; the core ends it with the third.
+FAILED = 2
+
+
 @dataclass
 class Transaction:
     """One mail transaction."""
@@ -67,6 +71,7 @@ class Submission:
         self._connection = connection
         self._exchange: mox_sasl.Mechanism | None = None
         self._mechanism = ""
+        self._failed = 0
         self._account = ""
         self._login = ""
         self._tx: Transaction | None = None
@@ -133,6 +138,9 @@ class Submission:
         self._exchange = None
         if account is None:
             self._app.logins.failed(self._connection.peer, name, self._mechanism, "submission")
+            self._failed += 1
+            if self._failed >= FAILED:
+                self._connection.slow(self._app.config.static.slow_seconds)
             return WRONG
         self._app.logins.succeeded(self._connection.peer, account, self._mechanism, "submission")
         self._account, self._login = account, name.lower()

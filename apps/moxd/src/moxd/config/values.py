@@ -107,6 +107,9 @@ class Static(Settings):
     durability: Literal["group", "full"] = "group"
     # New connections a minute from one address; its /26 may make 3 times, its /21 9 times as many.  0: no limit.
     connections_per_minute: int = Field(default=300, ge=0)
+    # Who sent what was refused, asked for three addresses that are not there, or failed to log in twice gets
+    # every further reply of the connection so many seconds late.  0: nobody does.
+    slow_seconds: float = Field(default=1.0, ge=0, le=60)
     dns: Dns = Dns()
     outgoing: Outgoing = Outgoing()
     # Ways for mail to leave beside "direct", and which mail takes them; the routes of accounts and domains come first.
