@@ -28,14 +28,21 @@ def program(name: str, package: str) -> str:
     return found
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has now, neither for TCP nor for UDP."""
-    for _ in range(100):
+# Below those that the kernel gives to whoever connects somewhere: until a server binds its port, nobody else gets it.
+_PORTS = range(10_000, 32_000)
+_next_port = random.SystemRandom().choice(_PORTS)  # processes side by side begin elsewhere
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port that nobody has now, neither for TCP nor for UDP, and that this process is not given again soon."""
+    global _next_port
+    for _ in range(1000):
+        port = _next_port
+        _next_port = port + 1 if port + 1 in _PORTS else _PORTS[0]
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = int(tcp.getsockname()[1])
             try:
-                udp.bind(("127.0.0.1", port))
+                tcp.bind((address, port))
+                udp.bind((address, port))
             except OSError:
                 continue
             return port

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 
-from kit.processes import Running, answers, tree
+from kit.processes import Running, answers, free_port, tree
 
 PASSWORD = "a password for tests"
 _STATIC = """\
@@ -103,15 +102,7 @@ class Moxd:
 
 def free_ports(address: str, names: Sequence[str]) -> dict[str, int]:
     """Ports of `address` that nobody has now."""
-    sockets, ports = [], {}
-    for name in names:
-        probe = socket.socket()
-        probe.bind((address, 0))
-        sockets.append(probe)
-        ports[name] = probe.getsockname()[1]
-    for probe in sockets:
-        probe.close()
-    return ports
+    return {name: free_port(address) for name in names}
 
 
 _made: list[bytes] = []
