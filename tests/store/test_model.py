@@ -211,6 +211,55 @@ class Stores(RuleBasedStateMachine):
     def quota(self, process: int, size: int | None, messages: int | None) -> None:
         self.both(process, lambda tx: tx.set_quota(size=size, messages=messages))
 
+    @rule(process=processes, name=st.sampled_from(("phone", "laptop")), expires=st.none() | st.integers(0, 60))
+    def app_password(self, process: int, name: str, expires: int | None) -> None:
+        ends = None if expires is None else self.now + expires
+        self.both(process, lambda tx: tx.people.add_app_password(name, "{v}", scopes=("imap",), expires=ends))
+
+    @rule(process=processes, id=st.integers(1, 4), used=st.booleans())
+    def app_password_goes(self, process: int, id: int, used: bool) -> None:
+        self.both(process, lambda tx: tx.people.app_password_used(id) if used else tx.people.remove_app_password(id))
+
+    @rule(process=processes, key=st.sampled_from("ab"), name=st.sampled_from("xy"), preauth=st.booleans())
+    def tls_key(self, process: int, key: str, name: str, preauth: bool) -> None:
+        self.both(process, lambda tx: tx.people.add_tls_key(key, name, preauth=preauth))
+
+    @rule(process=processes, key=st.sampled_from("abc"), used=st.booleans())
+    def tls_key_goes(self, process: int, key: str, used: bool) -> None:
+        self.both(process, lambda tx: tx.people.tls_key_used(key) if used else tx.people.remove_tls_key(key))
+
+    @rule(process=processes, lasts=st.integers(0, 9))
+    def web_session(self, process: int, lasts: int) -> None:
+        token = f"t{self.now}"
+        self.both(process, lambda tx: tx.people.add_web_session(token, "c", "agent", self.now + lasts))
+
+    @rule(process=processes, lasts=st.none() | st.integers(0, 9), one=st.booleans())
+    def web_session_goes(self, process: int, lasts: int | None, one: bool) -> None:
+        there = [session.token for session in self.model.people.web_sessions(self.now)]
+        token = there[0] if there else "none"
+        if lasts is not None:
+            self.both(process, lambda tx: tx.people.keep_web_session(token, self.now + lasts))
+        else:
+            self.both(process, lambda tx: tx.people.end_web_sessions(token if one else None))
+
+    @rule(process=processes, ip=st.sampled_from(("192.0.2.1", "192.0.2.2")), result=st.sampled_from(("ok", "wrong")))
+    def attempted(self, process: int, ip: str, result: str) -> None:
+        self.both(process, lambda tx: tx.people.attempted("imap", ip, "PLAIN", result, "agent"))
+
+    @rule(process=processes, message=st.integers(1, 6), mark=st.sampled_from(mox_store.Mark))
+    def mark(self, process: int, message: int, mark: mox_store.Mark) -> None:
+        self.both(process, lambda tx: tx.history.mark(message, mark))
+
+    @rule(process=processes, message=st.integers(1, 6), mark=st.none() | st.sampled_from(mox_store.Mark))
+    def trained(self, process: int, message: int, mark: mox_store.Mark | None) -> None:
+        self.both(
+            process, lambda tx: tx.history.forget_training() if mark is None else tx.history.trained(message, mark)
+        )
+
+    @rule(process=processes, addresses=st.lists(st.sampled_from(("Kim@X", "kim@x", "lee@y")), max_size=3))
+    def wrote(self, process: int, addresses: list[str]) -> None:
+        self.both(process, lambda tx: tx.history.wrote(addresses))
+
     @rule(process=processes, new=testing.new_messages())
     def half_of_it_fails(self, process: int, new: mox_store.NewMessage) -> None:
         def operation(tx: Any) -> None:
@@ -300,6 +349,23 @@ class Stores(RuleBasedStateMachine):
             assert account.annotations() == self.model.annotations()
             assert account.bin() == self.model.bin()
             assert account.quota() == self.model.quota()
+            self.the_same_is_known(account)
+
+    def the_same_is_known(self, account: mox_store.Account) -> None:
+        mine, other = account.people, self.model.people
+        assert mine.app_passwords() == other.app_passwords()
+        assert mine.tls_keys() == other.tls_keys()
+        assert mine.web_sessions(self.now) == other.web_sessions(self.now)
+        assert mine.login_attempts() == other.login_attempts()
+        known, modelled = account.history, self.model.history
+        traits = [("from", "kim@x"), ("from", "lee@y"), ("from", "nobody")]
+        assert known.reputation(traits) == modelled.reputation(traits)
+        assert known.correspondents() == modelled.correspondents()
+        for address in ("KIM@x", "lee@y", "nobody@z"):
+            assert known.wrote_to(address) == modelled.wrote_to(address)
+            assert known.wrote_to_domain(address[-1]) == modelled.wrote_to_domain(address[-1])
+        assert known.untrained() == modelled.untrained()
+        assert [known.mark_of(id) for id in range(1, 7)] == [modelled.mark_of(id) for id in range(1, 7)]
 
     def teardown(self) -> None:
         if not hasattr(self, "stores"):

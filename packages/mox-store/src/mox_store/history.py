@@ -60,7 +60,9 @@ class HistoryReading:
 
     def correspondents(self, most: int = 100) -> list[tuple[str, int, float]]:
         """(address, how often, when last), the last ones first."""
-        return self._asked.rows("SELECT address,times,last FROM correspondent ORDER BY last DESC LIMIT ?", (most,))
+        return self._asked.rows(
+            "SELECT address,times,last FROM correspondent ORDER BY last DESC,address LIMIT ?", (most,)
+        )
 
     def untrained(self, most: int = 100) -> list[Untrained]:
         """Messages whose mark the junk filter has yet to learn."""

@@ -15,7 +15,8 @@ from mox_store.changes import Change, Kind
 from mox_store.disk import Loop, StoreError
 from mox_store.mailbox import INITIAL, SPECIAL_USES, Mailbox, MailboxError, canonical, check_name
 from mox_store.mailboxes import MAX_ANNOTATION, MAX_ANNOTATIONS, annotation_name
-from mox_store.message import Added, Binned, Flag, NewMessage, Row
+from mox_store.memory_people import Known, MemoryHistory, MemoryPeople
+from mox_store.message import Added, Binned, Flag, Mark, NewMessage, Row
 from mox_store.quota import Quota
 from mox_store.sweep import RETENTION_SECONDS
 from mox_store.transaction import FlagAction, Flagged
@@ -71,12 +72,13 @@ class _World:
     bin: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     decisions: dict[int, bytes] = field(default_factory=dict)
     credentials: dict[str, str] = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
 
     def copy(self) -> _World:
         """A snapshot."""
         values = {name: getattr(self, name) for name in self.__slots__}
         copied: dict[str, Any] = {
-            name: value.copy() if isinstance(value, (dict, set)) else value for name, value in values.items()
+            name: value.copy() if isinstance(value, (dict, set, Known)) else value for name, value in values.items()
         }
         copied["entries"] = {number: entries.copy() for number, entries in self.entries.items()}
         return _World(**copied)
@@ -284,9 +286,31 @@ class MemoryTransaction:
         for one in ids:
             world.threads.setdefault(one, thread)
         world.letters[number] = _Letter(message, data, thread)
+        world.known.origins[number] = (message.received, message.origin)
         if message.decision is not None:
             world.decisions[message.decision[0]] = message.decision[1]
-        return self._enter(mailbox, [(number, flags)])[0]
+        added = self._enter(mailbox, [(number, flags)])[0]
+        if flags >> 5:
+            self._marked(mailbox.id, [(number, flags)])
+        return added
+
+    @property
+    def people(self) -> MemoryPeople:
+        """mox_store.Transaction.people"""
+        return MemoryPeople(self._world.known, self._now)
+
+    @property
+    def history(self) -> MemoryHistory:
+        """mox_store.Transaction.history"""
+        return MemoryHistory(self._world.known, self._now)
+
+    def _marked(self, mailbox: int, messages: Sequence[tuple[int, int]]) -> None:
+        """(message, flags) whose keywords changed: they may say junk, or not junk."""
+        names = self._world.mailboxes[mailbox]
+        junk, wanted = names.bits(("$Junk", "Junk")), names.bits(("$NotJunk", "NonJunk", "NotJunk"))
+        for message, flags in messages if junk | wanted else ():
+            said = (bool(flags & junk), bool(flags & wanted))
+            self.history.mark(message, {(True, False): Mark.JUNK, (False, True): Mark.WANTED}.get(said, Mark.NONE))
 
     def _enter(self, mailbox: Mailbox, letters: Sequence[tuple[int, int]]) -> list[Added]:
         """(message, flags) into a mailbox, all with one modseq."""
@@ -355,6 +379,7 @@ class MemoryTransaction:
         for one, now in turned:
             self._world.entries[mailbox.id][one.uid] = replace(one, flags=now, modseq=modseq)
         self._touch(mailbox.id, modseq=modseq)
+        self._marked(mailbox.id, [(one.message, now) for one, now in turned if (one.flags ^ now) >> 5])
         return Flagged(tuple((one.uid, now, modseq) for one, now in turned), modified, modseq)
 
     def expunge(self, mailbox: Mailbox, uids: Sequence[int] | None, *, only_deleted: bool = True) -> tuple[int, ...]:
@@ -470,6 +495,16 @@ class MemoryAccount:
         return watch
 
     # -- reading
+
+    @property
+    def people(self) -> MemoryPeople:
+        """mox_store.Account.people"""
+        return MemoryPeople(self._world.known)
+
+    @property
+    def history(self) -> MemoryHistory:
+        """mox_store.Account.history"""
+        return MemoryHistory(self._world.known)
 
     def modseq(self) -> int:
         return self._world.modseq

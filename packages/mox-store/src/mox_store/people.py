@@ -83,7 +83,7 @@ class PeopleReading:
 
     def tls_keys(self) -> list[TlsKey]:
         """All, by name."""
-        rows = self._asked.rows("SELECT fingerprint,name,preauth,created,used FROM tls_key ORDER BY name")
+        rows = self._asked.rows("SELECT fingerprint,name,preauth,created,used FROM tls_key ORDER BY name,fingerprint")
         return [TlsKey(fingerprint, name, bool(preauth), *times) for fingerprint, name, preauth, *times in rows]
 
     def tls_key(self, fingerprint: str) -> TlsKey | None:
@@ -97,12 +97,14 @@ class PeopleReading:
 
     def web_sessions(self, now: float) -> list[WebSession]:
         """Those that have not expired, youngest first."""
-        rows = self._asked.rows("SELECT * FROM web_session WHERE expires>? ORDER BY created DESC", (now,))
+        rows = self._asked.rows("SELECT * FROM web_session WHERE expires>? ORDER BY created DESC,token", (now,))
         return [WebSession(*row) for row in rows]
 
     def login_attempts(self, most: int = 100) -> list[LoginAttempt]:
         """The youngest first."""
-        rows = self._asked.rows("SELECT * FROM login_attempt ORDER BY last DESC LIMIT ?", (most,))
+        rows = self._asked.rows(
+            "SELECT * FROM login_attempt ORDER BY last DESC,protocol,ip,mechanism,agent,result LIMIT ?", (most,)
+        )
         return [LoginAttempt(*row) for row in rows]
 
 
