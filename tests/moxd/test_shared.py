@@ -241,7 +241,11 @@ def test_both_hear_of_changes_until_the_right_is_taken(tmp_path: Path) -> None:
         await ann.ask("d SELECT Team")
         assert "\\Seen" in (await ann.ask("e FETCH 4 FLAGS"))[0]
         await ann.ask("f SETACL Team bob l")
-        said = await bob.ask("g NOOP")
+        # What a session knows that does not let itself be told (RFC 9051 7.5.1) is no use to it.
+        for command in ("FETCH 1 BODY.PEEK[]", "FETCH 1:* ENVELOPE", "FETCH 1 (PREVIEW)"):
+            assert (await outcome(bob, f"f {command}")).startswith(NOPERM), command
+        said = await bob.ask("g COPY 1 Inbox")
+        assert said[-1].startswith("g NO [NOPERM]")
         assert said[:4] == ["* 4 EXPUNGE", "* 3 EXPUNGE", "* 2 EXPUNGE", "* 1 EXPUNGE"]
         await fill(ann, 1, "Team")
         assert (await bob.ask("h NOOP"))[0].startswith("h OK")
@@ -286,6 +290,12 @@ def test_own_mailboxes_below_that_name_stay_reachable(tmp_path: Path) -> None:
     async def script(ann: Client, bob: Client, account: mox_store.Account) -> None:
         await account.commit(lambda tx: tx.create("Other Users/bob/X"))  # by an import, say
         assert await outcome(ann, 'a SELECT "Other Users/bob/X"') == "OK [READ-WRITE] opened"
+        await bob.ask("a CREATE X")
+        await bob.ask("a SETACL X ann lr")
+        said = await ann.ask('a LIST "" Other*X RETURN (STATUS (UIDVALIDITY))')
+        mine = account.mailbox("Other Users/bob/X")
+        assert mine is not None
+        assert said[1:-1] == [f'* STATUS "Other Users/bob/X" (UIDVALIDITY {mine.uidvalidity})']
         assert (await outcome(ann, 'b CREATE "Other Users"')).startswith("NO [CANNOT]")
         assert (await outcome(ann, 'c RENAME "Other Users/bob/X" Mine')).startswith(OK)
 

@@ -101,11 +101,12 @@ class AccountBackend(Extras):
     def mailboxes(self) -> Sequence[mox_imap.MailboxInfo]:
         found = [_info(mailbox) for mailbox in self._account.mailboxes()]
         if lent := self._lent():
-            subscribed = frozenset(self._account.subscriptions())
-            found += [
+            own, subscribed = {info.name for info in found}, frozenset(self._account.subscriptions())
+            infos = [
                 _lent(owner, mailbox, rights, shared.shown(owner, mailbox.name) in subscribed)
-                for owner, _, mailbox, rights in lent
+                for owner, mailbox, rights in lent
             ]
+            found += [info for info in infos if info.name not in own]
         return found
 
     def mailbox(self, name: str) -> mox_imap.MailboxInfo | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ MAX_VALUE, MAX_ENTRIES = 64 * 1024, 1000
 KEY_BITS = 256
 
 
-class Extras(Sharing):
+class Extras(Sharing, ABC):
     """Identified, Annotated, Quoted, AccessUrls, and what Sharing is"""
 
     object_ids = True
@@ -24,8 +25,9 @@ class Extras(Sharing):
     _random_bits: Callable[[int], int]
     others: Callable[[str], mox_imap.Account | None] = staticmethod(lambda name: None)
 
+    @abstractmethod
     def _do(self, operation: Callable[[mox_store.Transaction], Any], account: mox_store.Account | None = None) -> Any:
-        raise NotImplementedError
+        """Commits in this account, or in another."""
 
     def _own(self, name: str) -> mox_store.Mailbox:
         place, found = self._there(name)

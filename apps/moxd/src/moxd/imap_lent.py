@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mox_imap
+import mox_message
 import mox_store
 from moxd import shared
 from moxd.imap_mailbox import Carrier, OwnMailbox
@@ -33,10 +34,22 @@ class LentMailbox(OwnMailbox):
             if one not in held:
                 raise shared.refused(one)
 
+    # What may not be read any more is not read, also by a session that has not been told yet.
+
     def rows(self, uids: Sequence[int]) -> Iterator[mox_imap.Row]:
+        self._needs("r")
         return map(self._marked, super().rows(uids))
 
+    def cells(self, uids: Sequence[int], names: Sequence[str]) -> Sequence[Sequence[Any]] | None:
+        self._needs("r")
+        return super().cells(uids, names)
+
+    def content(self, message: int) -> mox_message.Content:
+        self._needs("r")
+        return super().content(message)
+
     def gone_row(self, message: int) -> mox_imap.Row | None:
+        self._needs("r")
         row = super().gone_row(message)
         return self._marked(row) if row is not None else None
 
@@ -87,8 +100,7 @@ class LentMailbox(OwnMailbox):
         return run
 
     def _carry(self, uids: Sequence[int], target: str, *, move: bool) -> Any:
-        if move:
-            self._needs("te")
+        self._needs("rte" if move else "r")
         return self._backend.carry(self, uids, target, move=move)
 
     def expunge(self, uids: Sequence[int] | None) -> Any:

@@ -208,6 +208,7 @@ class OwnMailbox:
 
 
 def target_box(tx: mox_store.Transaction, name: str) -> mox_store.Mailbox:
+    """Where messages are to go.  Raises MailboxError("TRYCREATE")."""
     try:
         return tx.mailbox(name)
     except mox_store.MailboxError as error:
@@ -215,6 +216,7 @@ def target_box(tx: mox_store.Transaction, name: str) -> mox_store.Mailbox:
 
 
 def imap_row(row: mox_store.Row) -> mox_imap.Row:
+    """A row of the store as IMAP has it; object ids are numbers of the account (RFC 8474)."""
     uid, message, size, received, saved, envelope, structure, header, preview, sent, subject, thread, _ = row
     return mox_imap.Row(
         uid, message, size, received, saved, envelope, structure, header, sent, f"M{message}", f"T{thread}", preview,

@@ -136,8 +136,8 @@ class Sharing:
                 return
         raise refused("k")
 
-    def _lent(self) -> list[tuple[str, mox_store.Account, mox_store.Mailbox, str]]:
-        """(owner, account, mailbox, rights) of other people's mailboxes that are to be listed."""
+    def _lent(self) -> list[tuple[str, mox_store.Mailbox, str]]:
+        """(owner, mailbox, rights) of other people's mailboxes that are to be listed."""
         found = []
         for owner in self._account.sharers():
             account = self._others.open(owner)
@@ -147,7 +147,7 @@ class Sharing:
             for mailbox in account.mailboxes() if given else ():
                 rights = held(given.get(mailbox.id, {}), self._account.name)
                 if "l" in rights:
-                    found.append((owner, account, mailbox, rights))
+                    found.append((owner, mailbox, rights))
         return found
 
     # -- mox_imap.Shared
