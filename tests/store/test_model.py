@@ -6,17 +6,18 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import mox_store
-from mox_store import check, testing
+from mox_store import check, testing, transaction, view
 from mox_store.memory import MemoryAccount
 
 MEMORY = Path("/dev/shm")
@@ -24,7 +25,8 @@ PROCESSES = 2
 Operation = Callable[[Any], Any]
 
 names = testing.mailbox_names()
-uids = st.lists(st.integers(1, 12), max_size=4).map(sorted)
+runs = st.builds(lambda first, count: list(range(first, first + count)), st.integers(1, 6), st.integers(1, 8))
+uids = st.lists(st.integers(1, 12), max_size=4).map(sorted) | runs
 processes = st.integers(0, PROCESSES - 1)
 some_flags = testing.flags()
 SPECIAL = st.sampled_from(("", "\\Sent", "\\junk", "\\Sent \\Archive", "\\Nonsense"))
@@ -59,11 +61,17 @@ class Session:
                     self.known[uid] = self.view.flags[at]
 
 
-class Stores(RuleBasedStateMachine):
+class Both(RuleBasedStateMachine):
     """Two processes on one account, and the model."""
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(by_runs=st.booleans())
+    def open(self, by_runs: bool) -> None:
+        # As it goes with thousands of messages, with the few of this test.
+        self.patched = pytest.MonkeyPatch()
+        if by_runs:
+            self.patched.setattr(transaction, "MANY", 0)
+            self.patched.setattr(transaction, "RUN", 1)
+            self.patched.setattr(view, "RUNS", 0)
         self.now = 1_700_000_000.0
         self.folder = Path(mkdtemp(prefix="mox-model-", dir=MEMORY if MEMORY.is_dir() else None))
         self.loop = asyncio.new_event_loop()
@@ -116,6 +124,58 @@ class Stores(RuleBasedStateMachine):
         except mox_store.MailboxError as error:
             return error.code
 
+    @rule()
+    def all_catch_up(self) -> None:
+        for account, waiting in zip(self.accounts, self.notices, strict=True):
+            while waiting:
+                account.heard(waiting.pop(0))
+        for session in self.sessions:
+            session.catch_up()
+            expected = {}
+            mailbox = self.model.mailbox_by_id(session.view.mailbox)
+            if mailbox is not None:
+                view = self.model.open_view(mailbox.id)
+                expected = dict(zip(view.uids, view.flags, strict=True))
+                assert list(session.view.modseqs) == list(view.modseqs)
+                assert list(session.view.messages) == list(view.messages)
+                assert list(session.view.sizes) == list(view.sizes)
+                self.model.close_view(view)
+            assert session.known == expected
+            assert session.all() == expected
+
+    @rule()
+    def restart(self) -> None:
+        for session in self.sessions:
+            session.watch.close()
+            session.account.close_view(session.view)
+        self.sessions.clear()
+        for store in self.stores:
+            store.close()
+        self.notices = [[] for _ in range(PROCESSES)]
+        self._open()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "stores"):
+            return
+        try:
+            self.all_catch_up()
+            report = check.check(self.accounts[0])
+            for mailbox in self.model.mailboxes():
+                for row in self.model.rows(mailbox.id, range(1, mailbox.uidnext)):
+                    content = self.accounts[1].content(row.message)
+                    assert content.read() == self.model.content(row.message).read()
+        finally:
+            for store in self.stores:
+                store.close()
+            self.loop.close()
+            shutil.rmtree(self.folder)
+            self.patched.undo()
+        assert report.clean, report.explain()
+
+
+class Stores(Both):
+    """Mailboxes and messages."""
+
     # -- operations
 
     @rule(process=processes, name=names, new=testing.new_messages())
@@ -129,6 +189,21 @@ class Stores(RuleBasedStateMachine):
     @rule(process=processes, uids=uids, source=st.sampled_from(("Inbox", "Archive")), where=names)
     def copy(self, process: int, uids: list[int], source: str, where: str) -> None:
         self.both(process, lambda tx: tx.copy(tx.mailbox(source), uids, tx.mailbox_or_new(where)))
+
+    @rule(
+        process=processes, new=st.lists(testing.new_messages(), min_size=3, max_size=6), moves=st.booleans(), plain=st.booleans()
+    )
+    def carry_many(self, process: int, new: list[mox_store.NewMessage], moves: bool, plain: bool) -> None:
+        """Many at once, some of which are not there, from a mailbox that has them to one that may have more."""
+
+        def operation(tx: Any) -> Any:
+            added = [tx.add(tx.mailbox("Inbox"), replace(one, flags=()) if plain else one) for one in new]
+            tx.expunge(tx.mailbox("Inbox"), [added[1].uid], only_deleted=False)
+            run = range(added[0].uid if plain else max(1, added[0].uid - 5), added[-1].uid + 3)
+            carry = tx.move if moves else tx.copy
+            return carry(tx.mailbox("Inbox"), run, tx.mailbox("Archive"))
+
+        self.both(process, operation)
 
     @rule(process=processes, uids=uids, where=st.sampled_from(("Inbox", "Archive", "A")))
     def move(self, process: int, uids: list[int], where: str) -> None:
@@ -211,6 +286,78 @@ class Stores(RuleBasedStateMachine):
     def quota(self, process: int, size: int | None, messages: int | None) -> None:
         self.both(process, lambda tx: tx.set_quota(size=size, messages=messages))
 
+    @rule(process=processes, new=testing.new_messages())
+    def half_of_it_fails(self, process: int, new: mox_store.NewMessage) -> None:
+        def operation(tx: Any) -> None:
+            tx.add(tx.mailbox("Inbox"), new)
+            tx.expunge(tx.mailbox("Inbox"), [1, 2, 3], only_deleted=False)
+            tx.delete("Inbox")
+
+        self.both(process, operation)
+
+    # -- sessions and processes
+
+    @rule(process=processes, name=st.sampled_from(("Inbox", "Archive", "A")))
+    def select(self, process: int, name: str) -> None:
+        account = self.accounts[process]
+        mailbox = account.mailbox(name)
+        if mailbox is not None and len(self.sessions) < 5:
+            session = Session(account, account.open_view(mailbox.id), account.watch(lambda: None))
+            session.known = session.all()
+            self.sessions.append(session)
+
+    @precondition(lambda self: self.sessions)
+    @rule(which=st.integers(0, 4))
+    def unselect(self, which: int) -> None:
+        session = self.sessions.pop(which % len(self.sessions))
+        session.watch.close()
+        session.account.close_view(session.view)
+
+    @rule(process=processes)
+    def notice_comes(self, process: int) -> None:
+        """Notices may come late, and out of order."""
+        if self.notices[process]:
+            self.accounts[process].heard(self.notices[process].pop())
+
+    @precondition(lambda self: self.sessions)
+    @rule(which=st.integers(0, 4))
+    def session_catches_up(self, which: int) -> None:
+        self.sessions[which % len(self.sessions)].catch_up()
+
+    # -- what must hold
+
+    @invariant()
+    def the_same_is_seen(self) -> None:
+        for account in self.accounts:
+            assert account.modseq() == self.model.modseq()
+            found = account.mailboxes()
+            assert found == self.model.mailboxes()
+            for mailbox in found:
+                everything = range(1, mailbox.uidnext)
+                assert list(account.rows(mailbox.id, everything)) == list(self.model.rows(mailbox.id, everything))
+                assert account.annotations(mailbox.id) == self.model.annotations(mailbox.id)
+                assert account.rights(mailbox.id) == self.model.rights(mailbox.id)
+                for since in (0, 10, mailbox.modseq - 1):
+                    assert account.expunged_since(mailbox.id, since) == self.model.expunged_since(mailbox.id, since)
+            assert account.all_rights() == self.model.all_rights()
+            assert account.sharers() == self.model.sharers()
+            assert account.subscriptions() == self.model.subscriptions()
+            assert account.annotations() == self.model.annotations()
+            assert account.bin() == self.model.bin()
+            assert account.quota() == self.model.quota()
+
+
+class People(Both):
+    """Who may log in and who tried; what is known of senders."""
+
+    @rule(process=processes, new=testing.new_messages())
+    def deliver(self, process: int, new: mox_store.NewMessage) -> None:
+        self.both(process, lambda tx: tx.add(tx.mailbox("Inbox"), new))
+
+    @rule(process=processes, uids=uids, action=st.sampled_from(("add", "remove", "replace")), flags=some_flags)
+    def flag(self, process: int, uids: list[int], action: Any, flags: tuple[str, ...]) -> None:
+        self.both(process, lambda tx: tx.flag(tx.mailbox("Inbox"), uids, action, flags))
+
     @rule(process=processes, name=st.sampled_from(("phone", "laptop")), expires=st.none() | st.integers(0, 60))
     def app_password(self, process: int, name: str, expires: int | None) -> None:
         ends = None if expires is None else self.now + expires
@@ -260,95 +407,9 @@ class Stores(RuleBasedStateMachine):
     def wrote(self, process: int, addresses: list[str]) -> None:
         self.both(process, lambda tx: tx.history.wrote(addresses))
 
-    @rule(process=processes, new=testing.new_messages())
-    def half_of_it_fails(self, process: int, new: mox_store.NewMessage) -> None:
-        def operation(tx: Any) -> None:
-            tx.add(tx.mailbox("Inbox"), new)
-            tx.expunge(tx.mailbox("Inbox"), [1, 2, 3], only_deleted=False)
-            tx.delete("Inbox")
-
-        self.both(process, operation)
-
-    # -- sessions and processes
-
-    @rule(process=processes, name=st.sampled_from(("Inbox", "Archive", "A")))
-    def select(self, process: int, name: str) -> None:
-        account = self.accounts[process]
-        mailbox = account.mailbox(name)
-        if mailbox is not None and len(self.sessions) < 5:
-            session = Session(account, account.open_view(mailbox.id), account.watch(lambda: None))
-            session.known = session.all()
-            self.sessions.append(session)
-
-    @precondition(lambda self: self.sessions)
-    @rule(which=st.integers(0, 4))
-    def unselect(self, which: int) -> None:
-        session = self.sessions.pop(which % len(self.sessions))
-        session.watch.close()
-        session.account.close_view(session.view)
-
-    @rule(process=processes)
-    def notice_comes(self, process: int) -> None:
-        """Notices may come late, and out of order."""
-        if self.notices[process]:
-            self.accounts[process].heard(self.notices[process].pop())
-
-    @precondition(lambda self: self.sessions)
-    @rule(which=st.integers(0, 4))
-    def session_catches_up(self, which: int) -> None:
-        self.sessions[which % len(self.sessions)].catch_up()
-
-    @rule()
-    def all_catch_up(self) -> None:
-        for account, waiting in zip(self.accounts, self.notices, strict=True):
-            while waiting:
-                account.heard(waiting.pop(0))
-        for session in self.sessions:
-            session.catch_up()
-            expected = {}
-            mailbox = self.model.mailbox_by_id(session.view.mailbox)
-            if mailbox is not None:
-                view = self.model.open_view(mailbox.id)
-                expected = dict(zip(view.uids, view.flags, strict=True))
-                assert list(session.view.modseqs) == list(view.modseqs)
-                assert list(session.view.messages) == list(view.messages)
-                assert list(session.view.sizes) == list(view.sizes)
-                self.model.close_view(view)
-            assert session.known == expected
-            assert session.all() == expected
-
-    @rule()
-    def restart(self) -> None:
-        for session in self.sessions:
-            session.watch.close()
-            session.account.close_view(session.view)
-        self.sessions.clear()
-        for store in self.stores:
-            store.close()
-        self.notices = [[] for _ in range(PROCESSES)]
-        self._open()
-
-    # -- what must hold
-
     @invariant()
     def the_same_is_seen(self) -> None:
         for account in self.accounts:
-            assert account.modseq() == self.model.modseq()
-            found = account.mailboxes()
-            assert found == self.model.mailboxes()
-            for mailbox in found:
-                everything = range(1, mailbox.uidnext)
-                assert list(account.rows(mailbox.id, everything)) == list(self.model.rows(mailbox.id, everything))
-                assert account.annotations(mailbox.id) == self.model.annotations(mailbox.id)
-                assert account.rights(mailbox.id) == self.model.rights(mailbox.id)
-                for since in (0, 10, mailbox.modseq - 1):
-                    assert account.expunged_since(mailbox.id, since) == self.model.expunged_since(mailbox.id, since)
-            assert account.all_rights() == self.model.all_rights()
-            assert account.sharers() == self.model.sharers()
-            assert account.subscriptions() == self.model.subscriptions()
-            assert account.annotations() == self.model.annotations()
-            assert account.bin() == self.model.bin()
-            assert account.quota() == self.model.quota()
             self.the_same_is_known(account)
 
     def the_same_is_known(self, account: mox_store.Account) -> None:
@@ -367,25 +428,9 @@ class Stores(RuleBasedStateMachine):
         assert known.untrained() == modelled.untrained()
         assert [known.mark_of(id) for id in range(1, 7)] == [modelled.mark_of(id) for id in range(1, 7)]
 
-    def teardown(self) -> None:
-        if not hasattr(self, "stores"):
-            return
-        try:
-            self.all_catch_up()
-            report = check.check(self.accounts[0])
-            for mailbox in self.model.mailboxes():
-                for row in self.model.rows(mailbox.id, range(1, mailbox.uidnext)):
-                    content = self.accounts[1].content(row.message)
-                    assert content.read() == self.model.content(row.message).read()
-        finally:
-            for store in self.stores:
-                store.close()
-            self.loop.close()
-            shutil.rmtree(self.folder)
-        assert report.clean, report.explain()
-
 
 TestStores = Stores.TestCase
-TestStores.settings = settings(
+TestPeople = People.TestCase
+TestStores.settings = TestPeople.settings = settings(
     max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from mox_store import Account, Added, MailboxError, check
+from mox_message import Content
+from mox_store import UNMADE, Account, Added, MailboxError, NewMessage, check
 
 Deliver = Callable[..., Added]
 
@@ -136,4 +137,44 @@ def test_of_many_only_what_nothing_shows_goes_into_the_bin(account: Account, del
     with account.write() as tx:
         tx.expunge(tx.mailbox("Inbox"), [one.uid for one in added], only_deleted=False)
     assert sorted(one.message for one in account.bin()) == [one.message for one in added[30:]]
+    assert check.check(account).clean
+
+
+def test_keywords_that_the_caller_has_not_heard_of_do_not_become_others(account: Account) -> None:
+    """A run is copied bit by bit only where the bits mean the same."""
+    with account.write() as tx:
+        stale = tx.mailbox("Inbox")
+        for _ in range(60):
+            tx.add(stale, NewMessage(Content.of(b"x"), UNMADE, 1.0))
+        archive = tx.learn(tx.mailbox("Archive"), ["other"])
+        assert archive.keywords == ("other",)
+        tx.flag(stale, range(1, 61), "add", ["work"])
+        tx.copy(stale, range(1, 61), tx.mailbox("Archive"))
+        tx.copy(tx.mailbox("Inbox"), range(1, 61), tx.mailbox("Archive"))
+    there = account.mailbox("Archive")
+    assert there is not None
+    view = account.open_view(there.id)
+    assert {tuple(there.names(bits)) for bits in view.flags[60:]} == {("work",)}
+    assert "other" not in {name for bits in view.flags for name in there.names(bits)}
+    account.close_view(view)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_runs_with_gaps(account: Account, moves: bool) -> None:
+    with account.write() as tx:
+        inbox = tx.mailbox("Inbox")
+        for number in range(100):
+            tx.add(inbox, NewMessage(Content.of(b"%d" % number), UNMADE, 1.0))
+        tx.expunge(inbox, [3, 4, 50], only_deleted=False)
+        inbox, archive = tx.mailbox("Inbox"), tx.mailbox("Archive")
+        wanted = [*range(1, 61), *range(70, 101)]
+        pairs = tx.move(inbox, wanted, archive) if moves else tx.copy(inbox, wanted, archive)
+    there = [uid for uid in wanted if uid not in (3, 4, 50)]
+    assert pairs == list(zip(there, range(1, len(there) + 1), strict=True))
+    archive = account.mailbox("Archive")
+    assert archive is not None
+    assert [account.content(row.message).read() for row in account.rows(archive.id, range(1, 100))] == [
+        b"%d" % (uid - 1) for uid in there
+    ]
+    assert account.quota().messages == (97 if moves else 97 + len(there))
     assert check.check(account).clean

@@ -343,7 +343,7 @@ class MemoryTransaction:
         if not entries:
             return []
         names = [source.names(one.flags) for one in entries]
-        target = self._learn(target, tuple({name for some in names for name in some}))
+        target = self._learn(target, list(dict.fromkeys(name for some in names for name in some)))
         letters = [(one.message, target.bits(some)) for one, some in zip(entries, names, strict=True)]
         added = self._enter(target, letters)
         for one in entries:

@@ -63,7 +63,7 @@ class Flagged:
 
 
 class _Totals(NamedTuple):
-    """What some entries come to; `keywords` is 0 when none has any."""
+    """What some entries come to; `keywords` is the most of their bits as a number, 0 when none has any."""
 
     entries: int
     unseen: int
@@ -212,6 +212,8 @@ class Transaction(MailboxOperations):
         whole = _Totals.together(totals)
         if not whole.entries or (whole.keywords and source.keywords != target.keywords):
             return None
+        if any(total.keywords >> len(source.keywords) for total in totals):  # `source` is from before they were learned
+            return None
         if not moves:
             self._room_for(whole.entries, whole.size)
         modseq = self._modseq()
@@ -234,7 +236,9 @@ class Transaction(MailboxOperations):
     def _copy(self, source: Mailbox, entries: list[_Entry], target: Mailbox) -> list[tuple[int, int]]:
         if not entries:
             return []
-        target = self.learn(target, tuple({name for bits in {e[1] for e in entries} for name in source.names(bits)}))
+        # In the order in which they come up, so that the same copy learns them the same way each time.
+        seen = dict.fromkeys(entry[1] for entry in entries)
+        target = self.learn(target, list(dict.fromkeys(name for bits in seen for name in source.names(bits))))
         target, mark = self._said(source, target)
         modseq = self._modseq()
         carried = [self._carried(source, entry[1], target) for entry in entries]
