@@ -64,11 +64,13 @@ class Session:
 class Both(RuleBasedStateMachine):
     """Two processes on one account, and the model."""
 
-    @initialize(by_runs=st.booleans())
-    def open(self, by_runs: bool) -> None:
+    by_runs = False
+
+    @initialize()
+    def open(self) -> None:
         # As it goes with thousands of messages, with the few of this test.
         self.patched = pytest.MonkeyPatch()
-        if by_runs:
+        if self.by_runs:
             self.patched.setattr(transaction, "MANY", 0)
             self.patched.setattr(transaction, "RUN", 1)
             self.patched.setattr(view, "RUNS", 0)
@@ -191,7 +193,10 @@ class Stores(Both):
         self.both(process, lambda tx: tx.copy(tx.mailbox(source), uids, tx.mailbox_or_new(where)))
 
     @rule(
-        process=processes, new=st.lists(testing.new_messages(), min_size=3, max_size=6), moves=st.booleans(), plain=st.booleans()
+        process=processes,
+        new=st.lists(testing.new_messages(), min_size=3, max_size=6),
+        moves=st.booleans(),
+        plain=st.booleans(),
     )
     def carry_many(self, process: int, new: list[mox_store.NewMessage], moves: bool, plain: bool) -> None:
         """Many at once, some of which are not there, from a mailbox that has them to one that may have more."""
@@ -347,6 +352,12 @@ class Stores(Both):
             assert account.quota() == self.model.quota()
 
 
+class Runs(Stores):
+    """The same, as it goes with many messages."""
+
+    by_runs = True
+
+
 class People(Both):
     """Who may log in and who tried; what is known of senders."""
 
@@ -430,7 +441,8 @@ class People(Both):
 
 
 TestStores = Stores.TestCase
+TestRuns = Runs.TestCase
 TestPeople = People.TestCase
-TestStores.settings = TestPeople.settings = settings(
+TestStores.settings = TestRuns.settings = TestPeople.settings = settings(
     max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
