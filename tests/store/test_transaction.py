@@ -178,3 +178,19 @@ def test_runs_with_gaps(account: Account, moves: bool) -> None:
     ]
     assert account.quota().messages == (97 if moves else 97 + len(there))
     assert check.check(account).clean
+
+
+def test_what_was_expunged_makes_room_in_the_same_transaction(account: Account) -> None:
+    with account.write() as tx:
+        tx.set_quota(messages=2)
+        inbox = tx.mailbox("Inbox")
+        new = NewMessage(Content.of(b"x"), UNMADE, 1.0)
+        tx.add(inbox, new)
+        tx.add(inbox, new)
+        with pytest.raises(MailboxError, match="at most 2|2 messages"):
+            tx.add(inbox, new)
+        tx.expunge(inbox, [1], only_deleted=False)
+        tx.add(inbox, new)
+        with pytest.raises(MailboxError):
+            tx.add(inbox, new)
+    assert account.quota().messages == 2

@@ -388,6 +388,7 @@ class Transaction(MailboxOperations):
             ).fetchall()
         else:
             entries = [e for e in self._entries(mailbox.id, uids) if not only_deleted or e[1] & DELETED]
+        self.__dict__.pop("_quota", None)  # there is more room now, also for what follows in this transaction
         return self._expunge(mailbox, entries)
 
     def _expunge(self, mailbox: Mailbox, entries: list[_Entry]) -> tuple[int, ...]:
