@@ -187,7 +187,7 @@ def test_what_was_expunged_makes_room_in_the_same_transaction(account: Account) 
         new = NewMessage(Content.of(b"x"), UNMADE, 1.0)
         tx.add(inbox, new)
         tx.add(inbox, new)
-        with pytest.raises(MailboxError, match="at most 2|2 messages"):
+        with pytest.raises(MailboxError, match="may hold 2 messages"):
             tx.add(inbox, new)
         tx.expunge(inbox, [1], only_deleted=False)
         tx.add(inbox, new)
