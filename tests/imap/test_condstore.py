@@ -173,3 +173,22 @@ def test_vanished_is_told_in_short_lines() -> None:
     said = one.ask("a NOOP")
     assert len(said) == 4
     assert max(map(len, said)) < 4096
+
+
+def test_a_change_that_was_undone_left_a_modseq() -> None:
+    """RFC 7162 3.2: all sessions are told of the same one."""
+    room = numbered(2)
+    one, two = room.selected(), room.selected()
+    play({"1": one, "2": two}, """
+        1 C: a FETCH 1 (MODSEQ)
+        1 S: a OK
+        2 C: a STORE 1 +FLAGS (\\Seen)
+        2 S: a OK
+        2 C: b STORE 1 -FLAGS (\\Seen)
+        2 S: b OK
+        1 C: b NOOP
+        1 S= * 1 FETCH (UID 1 FLAGS () MODSEQ (6))
+        1 S: b OK
+        1 C: c NOOP
+        1 S= c OK NOOP done
+    """)  # fmt: skip

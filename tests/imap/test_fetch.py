@@ -287,3 +287,25 @@ def test_a_big_message_is_never_whole_in_memory() -> None:
 def test_rev2_tells_uids_with_flags() -> None:
     client = numbered(2).selected("ENABLE IMAP4rev2")
     assert client.ask("a STORE 1 +FLAGS (\\Seen)")[0] == "* 1 FETCH (UID 1 FLAGS (\\Seen))"
+
+
+def test_a_keyword_is_named_before_it_is_used() -> None:
+    """RFC 9051 7.3.5, also when somebody else has just made it."""
+    room = numbered(1)
+    one, two = room.selected(), room.selected()
+    assert two.ask("a STORE 1 +FLAGS ($new)")[-1].startswith("a OK")
+    said = one.ask("a FETCH 1 (FLAGS)")
+    assert "$new" in said[0]
+    assert said[0].startswith("* FLAGS (")
+    assert said[2] == "* 1 FETCH (FLAGS ($new))"
+
+
+def test_all_sessions_know_of_the_same_keywords() -> None:
+    """Even when the message that had one is gone."""
+    room = numbered(1)
+    one, two = room.selected(), room.selected()
+    two.ask("a STORE 1 +FLAGS ($brief \\Deleted)")
+    two.ask("b EXPUNGE")
+    said = one.ask("a NOOP")
+    assert "$brief" in said[0]
+    assert said[0].startswith("* FLAGS (")

@@ -68,7 +68,7 @@ def test_store_on_what_is_gone() -> None:
     two.ask("a STORE 1 +FLAGS.SILENT (\\Deleted)")
     two.ask("b EXPUNGE")
     said = one.ask("a STORE 1:2 +FLAGS (\\Seen)")
-    assert said == ["* 2 FETCH (FLAGS (\\Seen))", "a NO [EXPUNGEISSUED] some of these messages are gone"]
+    assert said == ["* 2 FETCH (FLAGS (\\Seen))", "a NO [EXPUNGEISSUED] some of these messages have been deleted"]
     assert one.ask("b NOOP")[0] == "* 1 EXPUNGE"
 
 

@@ -2,10 +2,14 @@
 
     python tests/kit/imap_stress.py --host 127.0.0.1 --port 1143 --user u --password p [--clients 8 --seconds 10 --seed 1]
 
+Now and then all stop at a checkpoint: everybody says CHECK, and then they compare what they have been told.  What one
+was acknowledged by then all have to know, whichever process of the server they talk to.
+
 What has to hold, whatever happens (RFC 9051 2.3.1, 7.4, 7.5): EXISTS never shrinks by itself; EXPUNGE and FETCH name
 messages that are there; a number keeps its UID until it is told otherwise; UIDs ascend and are never used twice; a UID
 is one and the same message; flags that were told are the flags that are there, once nothing happens any more; a search
-finds what the flags say; all clients end up with the same picture."""
+finds what the flags say; no keyword is used that FLAGS has not named; the last MODSEQ that was told is the same to all (RFC 7162 3.2); all clients end
+up with the same picture."""
 
 from __future__ import annotations
 
@@ -42,9 +46,14 @@ class Seen:
 class Player:
     """One client."""
 
-    def __init__(self, client: Client, seen: Seen, rng: random.Random, number: int, *, qresync: bool) -> None:
+    def __init__(
+        self, client: Client, seen: Seen, rng: random.Random, number: int, *, qresync: bool, reopens: bool = True
+    ) -> None:
         self.client, self.seen, self.rng, self.number = client, seen, rng, number
         self.qresync = qresync
+        self.reopens = reopens
+        self.keywords: frozenset[str] = frozenset()  # as FLAGS names them
+        self.modseqs: dict[int, int] = {}  # by uid, as last told
         self.uids: list[int] = []  # by number; 0: not known yet
         self.flags: dict[int, frozenset[str]] = {}  # by uid
         self.sent = 0
@@ -68,15 +77,26 @@ class Player:
             assert one.number is not None
             if not 0 < one.number <= len(self.uids):
                 raise self.wrong(f"EXPUNGE {one.number} of {len(self.uids)}")
-            self.flags.pop(self.uids.pop(one.number - 1), None)
+            self.forget(self.uids.pop(one.number - 1))
+        elif one.name == "FLAGS":
+            named = one.data[0]
+            assert isinstance(named, tuple)
+            now = frozenset(str(flag).lower() for flag in named)
+            if not now >= self.keywords:
+                raise self.wrong(f"keywords were lost: {sorted(self.keywords - now)}")
+            self.keywords = now
         elif one.name == "VANISHED":
             if isinstance(one.data[0], tuple):  # EARLIER
                 return
             for uid in expanded(str(one.data[0])):
                 self.vanished(uid)
-                self.flags.pop(uid, None)
+                self.forget(uid)
         elif one.name == "FETCH":
             self.fetched(Fetched.of(one))
+
+    def forget(self, uid: int) -> None:
+        self.flags.pop(uid, None)
+        self.modseqs.pop(uid, None)
 
     def vanished(self, uid: int) -> None:
         if uid in self.uids:
@@ -100,7 +120,15 @@ class Player:
                 raise self.wrong(f"uid {one.uid} after {before}")
             uid = self.uids[one.number - 1] = one.uid
         if uid and "FLAGS" in one.items:
-            self.flags[uid] = frozenset(flag.lower() for flag in one.flags) - {"\\recent"}
+            flags = frozenset(flag.lower() for flag in one.flags)
+            if not flags - {"\\recent"} <= self.keywords:
+                raise self.wrong(f"{sorted(flags - self.keywords)} is not among FLAGS")
+            self.flags[uid] = flags - {"\\recent"}
+        modseq = one.items.get("MODSEQ")
+        if uid and isinstance(modseq, tuple) and isinstance(modseq[0], int):
+            if modseq[0] < self.modseqs.get(uid, 0):
+                raise self.wrong(f"the modseq of uid {uid} went from {self.modseqs[uid]} to {modseq[0]}")
+            self.modseqs[uid] = modseq[0]
         body = next((value for name, value in one.items.items() if name.startswith("BODY[")), None)
         if uid and isinstance(body, bytes):
             known = self.seen.messages.setdefault(uid, body)
@@ -188,7 +216,7 @@ class Player:
                 raise self.wrong("SEARCH found what is not there")
 
     async def reopen(self) -> None:
-        if self.rng.random() < 0.3:
+        if self.reopens and self.rng.random() < 0.3:
             known = self.client.selected
             if self.qresync and known is not None and known.highest_modseq:
                 await self.check()  # so that all that is known is of one moment
@@ -196,6 +224,7 @@ class Player:
 
     async def open(self) -> None:
         self.uids, self.flags = [], {}
+        self.keywords, self.modseqs = frozenset(), {}
         self.history.append("C: SELECT")
         selected = await self.client.select(MAILBOX)
         self.uids = self.uids or [0] * selected.exists
@@ -230,7 +259,7 @@ class Player:
             elif one.name == "FETCH":
                 fetched = Fetched.of(one)
                 before[fetched.uid] = frozenset(flag.lower() for flag in fetched.flags)
-        self.uids, self.flags = [0] * now.exists, {}
+        self.uids, self.flags, self.modseqs = [0] * now.exists, {}, {}
         await self.run(b"UID FETCH", b"1:*", b"(FLAGS)")
         if before != self.flags:
             differ = {u for u in {*before, *self.flags} if before.get(u) != self.flags.get(u)}
@@ -268,11 +297,35 @@ class Player:
         return dict(self.flags)
 
 
+def compared(players: list[Player]) -> None:
+    """Do all know the same, each as far as it was told?  Raises Inconsistent."""
+    first = players[0]
+    uids: dict[int, int] = {}  # number -> uid
+    flags: dict[int, tuple[frozenset[str], Player]] = {}
+    modseqs: dict[int, tuple[int, Player]] = {}
+    for one in players:
+        if len(one.uids) != len(first.uids):
+            raise one.wrong(f"has {len(one.uids)} messages, client {first.number} has {len(first.uids)}")
+        if one.keywords != first.keywords:
+            raise one.wrong(f"knows of {sorted(one.keywords)}, client {first.number} of {sorted(first.keywords)}")
+        for number, uid in enumerate(one.uids):
+            if uid and uids.setdefault(number, uid) != uid:
+                raise one.wrong(f"number {number + 1} is uid {uid}, others have {uids[number]}")
+        for uid, had in one.flags.items():
+            known, who = flags.setdefault(uid, (had, one))
+            if known != had:
+                raise one.wrong(f"uid {uid} has {sorted(had)}, client {who.number} was told {sorted(known)}")
+        for uid, modseq in one.modseqs.items():
+            newest, who = modseqs.setdefault(uid, (modseq, one))
+            if newest != modseq:
+                raise one.wrong(f"uid {uid} has modseq {modseq}, client {who.number} was told {newest}")
+
+
 async def stress(
     host: str, port: int, user: str, password: str, *, clients: int = 6, seconds: float = 5.0, seed: int = 1,
-    tls: ssl.SSLContext | None = None,
+    tls: ssl.SSLContext | None = None, checkpoint: float = 0.0, reopens: bool = True,
 ) -> Counter[str]:  # fmt: skip
-    """How often what was done.  Raises Inconsistent."""
+    """How often what was done.  `checkpoint`: seconds from one to the next, 0 for none.  Raises Inconsistent."""
     seen = Seen()
     connections = [await connect(host, port, tls=tls) for _ in range(clients)]
     for one in connections:
@@ -282,20 +335,34 @@ async def stress(
     await connections[0].create(MAILBOX)
     players = []
     for number, one in enumerate(connections):
-        qresync = number % 3 == 2 and "QRESYNC" in await one.capabilities()
+        able = await one.capabilities()
+        qresync = reopens and number % 3 == 2 and "QRESYNC" in able
         if qresync:
             await one.enable("QRESYNC")
-        players.append(Player(one, seen, random.Random(seed * 1000 + number), number, qresync=qresync))
+        elif number % 3 == 1 and "CONDSTORE" in able:
+            await one.enable("CONDSTORE")
+        rng = random.Random(seed * 1000 + number)
+        players.append(Player(one, seen, rng, number, qresync=qresync, reopens=reopens))
         await players[-1].open()
     end = time.monotonic() + seconds
 
-    async def play(player: Player) -> None:
-        while time.monotonic() < (end - seconds / 3 if player.qresync else end):
+    async def play(player: Player, until: float) -> None:
+        while time.monotonic() < until:
             await player.step()
+
+    while checkpoint and time.monotonic() + checkpoint < end - seconds / 3:
+        until = time.monotonic() + checkpoint
+        await asyncio.gather(*(play(player, until) for player in players))
+        await asyncio.gather(*(player.run(b"CHECK") for player in players))
+        compared(players)
+        seen.counts["checkpoint"] += 1
+
+    async def last(player: Player) -> None:
+        await play(player, end - seconds / 3 if player.qresync else end)
         if player.qresync:
             await player.leave()
 
-    await asyncio.gather(*map(play, players))
+    await asyncio.gather(*map(last, players))
     for player in players:
         if player.qresync:
             await player.come_back()
@@ -322,12 +389,15 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--checkpoint", type=float, default=0.0, help="seconds from one to the next")
+    parser.add_argument("--stay", action="store_true", help="nobody opens the mailbox again")
     parser.add_argument("--cafile", help="TLS, with this authority")
     options = parser.parse_args()
     context = ssl.create_default_context(cafile=options.cafile) if options.cafile else None
     counts = asyncio.run(
         stress(options.host, options.port, options.user, options.password, clients=options.clients,
-               seconds=options.seconds, seed=options.seed, tls=context)
+               seconds=options.seconds, seed=options.seed, tls=context, checkpoint=options.checkpoint,
+               reopens=not options.stay)
     )  # fmt: skip
     print("  ".join(f"{name} {count}" for name, count in sorted(counts.items())))
 

@@ -26,6 +26,7 @@ from mox_store import (
     account as account_module,
 )
 from mox_store.account import IDLE_VIEWS
+from mox_store.board import Board
 from mox_store.wal import Presence
 
 Deliver = Callable[..., mox_store.Added]
@@ -225,12 +226,62 @@ def test_who_is_too_slow_reads_everything_again() -> None:
     woken: list[int] = []
     listener = watch.Watch(lambda: woken.append(1), left.append)
     for number in range(watch.MOST + 5):
-        listener.tell([Change(number, 1, Kind.ADDED, (number,))])
+        watch.Watch.tell([listener], [Change(number, 1, Kind.ADDED, (number,))])
     assert listener.take() == ([], True)
     assert woken == [1]
-    listener.tell([Change(1, 1, Kind.ADDED, (1,))])
+    watch.Watch.tell([listener], [Change(1, 1, Kind.ADDED, (1,))])
     assert listener.take() == ([Change(1, 1, Kind.ADDED, (1,))], False)
     assert woken == [1, 1]
+
+
+def test_who_looks_for_more_when_woken_does_not_come_before_others(account: Account, deliver: Deliver) -> None:
+    def eager() -> None:
+        if account.modseq() < before + 2:
+            deliver()
+
+    before = account.modseq()
+    listeners = [account.watch(eager), account.watch(lambda: None)]
+    deliver()
+    for one in listeners:
+        changes, _ = one.take()
+        assert [change.uids for change in changes] == [(1,), (2,)]
+
+
+def test_what_another_process_acknowledged_is_there_at_once(account: Account, tmp_path: Path, clock: Any) -> None:
+    """Without a message from it: `look` is enough, and so is opening."""
+    other = Account("kim", account.folder, clock=clock)
+    inbox = account.mailbox("Inbox")
+    assert inbox is not None
+    view, woken = account.open_view(inbox.id), list[int]()
+    account.watch(lambda: woken.append(1))
+
+    def add() -> None:
+        with other.write() as tx:
+            tx.add(tx.mailbox("Inbox"), NewMessage(Content.of(b"x" * 9), UNMADE, 1.0))
+
+    add()
+    assert (len(view), woken) == (0, [])
+    account.look()
+    assert (len(view), woken) == (1, [1])
+    add()
+    assert len(account.open_view(inbox.id)) == 2
+    other.close()
+    account.look()
+
+
+def test_a_board_never_goes_back(tmp_path: Path) -> None:
+    one, two = Board(tmp_path / "board"), Board(tmp_path / "board")
+    assert one.durable() == 0
+    one.publish(7)
+    two.publish(5)
+    assert (one.durable(), two.durable()) == (7, 7)
+    two.begin()
+    assert one.durable() == 0
+    one.close()
+    one.close()
+    one.publish(9)  # a callback may come late
+    assert (one.durable(), two.durable()) == (0, 0)
+    two.close()
 
 
 def test_a_slow_reader_holds_nothing(account: Account, deliver: Deliver) -> None:

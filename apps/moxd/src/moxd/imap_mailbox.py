@@ -43,7 +43,11 @@ class OwnMailbox:
         self.uidvalidity = mailbox.uidvalidity
 
     def _fresh(self) -> mox_store.Mailbox:
-        found = self._account.mailbox_by_id(self._id)
+        view = self._view
+        if view.row is not None and view.row[0] == view.modseq:
+            found: mox_store.Mailbox | None = view.row[1]
+        elif (found := self._account.mailbox_by_id(self._id)) is not None:
+            view.row = (view.modseq, found)
         if found is not None:
             if found.keywords != self._mailbox.keywords:
                 self._names.clear()
@@ -62,6 +66,10 @@ class OwnMailbox:
 
     def columns(self) -> mox_imap.Columns:
         return self._view
+
+    def look(self) -> None:
+        """mox_imap.Followed"""
+        self._account.look()
 
     def highest_modseq(self) -> int:
         # Not what the view has not heard of: a client that leaves now would never be told.

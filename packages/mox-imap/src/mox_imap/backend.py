@@ -228,6 +228,15 @@ class Celled(Protocol):
 
 
 @runtime_checkable
+class Followed(Protocol):
+    """A mailbox that others change too, without this process: what was acknowledged there can be brought in at once."""
+
+    def look(self) -> None:
+        """Cheap; asked at the end of every command.  Calls `wake` when there is something new."""
+        ...
+
+
+@runtime_checkable
 class Righted(Protocol):
     """A mailbox in which the user may not do everything (RFC 4314): the session offers only what they may."""
 

@@ -343,6 +343,8 @@ class ImapServer:
     def updates(self, *, expunges: bool) -> Iterator[bytes]:
         """What the client has not been told yet."""
         if self.view is not None:
+            if self.view.followed is not None:
+                self.view.followed.look()
             if self._news:
                 self._news = False
                 self.view.hear(self.view.mailbox.changes())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mox_imap import writer
-from mox_imap.backend import Celled, Changes, Columns, IndexedMailbox, Mailbox, Righted
+from mox_imap.backend import Celled, Changes, Columns, Followed, IndexedMailbox, Mailbox, Righted
 from mox_imap.fulfils import fulfils
 from mox_imap.scanner import SequenceSet
 from mox_message import Content, Part
@@ -41,6 +41,7 @@ class View:
         self.mailbox = mailbox
         self.indexed: IndexedMailbox | None = mailbox if fulfils(mailbox, IndexedMailbox) else None
         self.celled: Celled | None = mailbox if fulfils(mailbox, Celled) else None
+        self.followed: Followed | None = mailbox if fulfils(mailbox, Followed) else None
         self.uids = array("q")
         self.messages = array("q")
         self.told = array("q")
@@ -57,6 +58,8 @@ class View:
         # Bits that the client knows the names of: what is above the highest keyword is news.
         self._known = (1 << (FIRST_KEYWORD + len(mailbox.keywords()))) - 1
         self._new_keywords = False
+        self._look_for_keywords = False
+        self._told_modseqs: array[int] | None = None  # beside uids, 0 for none, once one was told
         self._added: list[tuple[int, int]] = []
         self._flags: dict[int, None] = {}
         self._expunged: set[int] = set()
@@ -161,6 +164,18 @@ class View:
             for at, now in found
         ]
 
+    def tell_modseqs_of(self, indexes: Sequence[int]) -> Sequence[int]:
+        """The same, which from here on count as told."""
+        modseqs = self.modseqs_of(indexes)
+        if self._told_modseqs is None:
+            self._told_modseqs = array("q", bytes(8 * len(self.uids)))
+        if isinstance(indexes, range) and indexes.step == 1:
+            self._told_modseqs[indexes.start : indexes.stop] = array("q", modseqs)
+        else:
+            for at, one in zip(indexes, modseqs, strict=True):
+                self._told_modseqs[at] = one
+        return modseqs
+
     def tell_of(self, indexes: Sequence[int]) -> Sequence[int]:
         """Flag bits now, which from here on count as told."""
         bits = self.flags(indexes)
@@ -179,6 +194,11 @@ class View:
             names = self._names[bits] = " ".join(self.mailbox.flag_names(bits)).encode("utf-8", "replace")
         return names
 
+    def named(self, bits: Sequence[int]) -> list[bytes]:
+        """The flags of messages."""
+        names = {one: self.names(one) for one in set(bits)}
+        return [names[one] for one in bits]
+
     def all_flags(self) -> bytes:
         """Every flag that the mailbox knows."""
         return b" ".join([SYSTEM, *(word.encode("utf-8", "replace") for word in self.mailbox.keywords())])
@@ -190,6 +210,14 @@ class View:
         self._new_keywords = False
         self._known = (1 << (FIRST_KEYWORD + len(self.mailbox.keywords()))) - 1
         return b"* FLAGS (%s)\r\n* OK [PERMANENTFLAGS (%s)] more\r\n" % (self.all_flags(), self.permanent_flags())
+
+    def keywords_for(self, indexes: Sequence[int]) -> bytes:
+        """The same before the flags of messages are told, if there are such keywords among them."""
+        bits = self.flags(indexes)
+        if max(bits, default=0) <= self._known:
+            return b""
+        self.named(bits)
+        return self.new_keywords()
 
     # -- rights (RFC 4314)
 
@@ -217,6 +245,7 @@ class View:
         last = self.uids[-1] if self.uids else 0
         self._added += [entry for entry in changes.added if entry[0] > last]
         self._flags.update(dict.fromkeys(changes.flags))
+        self._look_for_keywords = bool(changes.added or changes.flags) or self._look_for_keywords
         self._expunged.update(changes.expunged)
 
     def _resync(self) -> None:
@@ -224,11 +253,18 @@ class View:
         last = self.uids[-1] if self.uids else 0
         self._added = [(uid, message) for uid, message in now.items() if uid > last]
         self._flags = dict.fromkeys(now)
+        self._look_for_keywords = True
         self._expunged = {uid for uid in self.uids if uid not in now}
 
     def tell(self, *, expunges: bool) -> Iterator[bytes]:
         """The untagged responses that bring the client up to date."""
         touched = [*self._flags, *(uid for uid, _ in self._added)] if self.contexts else []
+        if self._look_for_keywords:
+            # All sessions know of the same keywords, also of those whose messages are gone again.
+            self._look_for_keywords = False
+            if FIRST_KEYWORD + len(self.mailbox.keywords()) > self._known.bit_length():
+                self._new_keywords = True
+                yield self.new_keywords()
         if self._expunged and expunges:
             # RFC 5267 4.3: numbers that a search loses are told while they are still those messages'.
             for live in self.contexts:
@@ -260,19 +296,22 @@ class View:
         self._remove(indexes)
 
     def _remove(self, indexes: list[int]) -> None:
-        if len(indexes) < 20:
-            for at in reversed(indexes):
-                del self.uids[at], self.messages[at], self.told[at]
-            return
+        columns = [self.uids, self.messages, self.told]
+        if self._told_modseqs is not None:
+            columns.append(self._told_modseqs)
         if indexes[-1] - indexes[0] == len(indexes) - 1:
-            for column in (self.uids, self.messages, self.told):
+            for column in columns:
                 del column[indexes[0] : indexes[-1] + 1]
+            return
+        if len(indexes) < 20:
+            for column in columns:
+                for at in reversed(indexes):
+                    del column[at]
             return
         gone = set(indexes)
         kept = [at for at in range(len(self.uids)) if at not in gone]
-        for name in ("uids", "messages", "told"):
-            column = getattr(self, name)
-            setattr(self, name, array("q", [column[at] for at in kept]))
+        for column in columns:
+            column[:] = array("q", [column[at] for at in kept])
 
     def _tell_added(self) -> Iterator[bytes]:
         added, self._added = self._added, []
@@ -283,6 +322,8 @@ class View:
                 self.uids.append(uid)
                 self.messages.append(message)
                 self.told.append(bits)
+                if self._told_modseqs is not None:
+                    self._told_modseqs.append(0)
                 self._flags.pop(uid, None)
                 self.names(bits)
         if len(self.uids) > before:
@@ -293,7 +334,7 @@ class View:
     def _tell_flags(self) -> Iterator[bytes]:
         flags, self._flags = self._flags, {}
         changed: list[int] = []
-        columns = self._aligned() if len(flags) > SEVERAL else None
+        columns = self._aligned() if len(flags) > SEVERAL and not self.modseqs else None
         if columns is not None:
             # Whatever is otherwise than it was told; for many that is quicker than looking for each.
             now = columns.flags[: len(self.told)]
@@ -305,7 +346,7 @@ class View:
             at = self.index(uid)
             if at >= 0:
                 bits = self.mailbox.bits(uid)
-                if bits is not None and bits != self.told[at]:
+                if bits is not None and (bits != self.told[at] or self._modseq_is_news(at)):
                     self.told[at] = bits
                     changed.append(at)
         if changed:
@@ -313,11 +354,16 @@ class View:
                 lines = self.flag_lines(changed[start : start + AT_ONCE], uid=True)
                 yield self.new_keywords() + lines
 
+    def _modseq_is_news(self, at: int) -> bool:
+        """RFC 7162 3.2: a change that was undone before it could be told has left a new modseq."""
+        if not self.modseqs or self.indexed is None:
+            return False
+        (now,) = self.modseqs_of((at,))
+        return self._told_modseqs is None or self._told_modseqs[at] != now
+
     def flag_lines(self, indexes: Sequence[int], *, uid: bool) -> bytes:
         """Untagged FETCH responses with the flags as told, and with MODSEQ where it is due."""
-        bits = _pick(self.told, indexes)
-        known = {one: self.names(one) for one in set(bits)}
-        names = [known[one] for one in bits]
+        names = self.named(_pick(self.told, indexes))
         word, numbers = self.labels(indexes)
         columns: list[Sequence[Any]] = [numbers]
         items = b""
@@ -328,7 +374,7 @@ class View:
         columns.append(names)
         if self.modseqs and self.indexed is not None:
             items += b" MODSEQ (%d)"
-            columns.append(self.modseqs_of(indexes))
+            columns.append(self.tell_modseqs_of(indexes))
         return b"".join(map((b"* %d " + word + b" (" + items + b")\r\n").__mod__, zip(*columns, strict=True)))
 
     def labels(self, indexes: Sequence[int]) -> tuple[bytes, Sequence[int]]:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from mox_message import Content
 from mox_store.blobs import Segments
+from mox_store.board import Board
 from mox_store.changes import Change, Kind, from_text, ranges
 from mox_store.database import Database, Durability
 from mox_store.disk import Disk, Loop, StoreError, Syncer, told
@@ -43,6 +44,7 @@ IDLE_VIEWS = 4
 IDLE_ENTRIES = 200_000
 # The lock that a backup shares and a sweep wants for itself.
 KEEP = "sweep"
+BOARD = "board"
 
 
 class Account(Reading):
@@ -75,6 +77,7 @@ class Account(Reading):
         self.segments = Segments(folder / "segments", disk)
         self._stager = stager or (Syncer(loop, "stage", threads=1) if loop is not None else None)
         self._own_stager = stager is None
+        self.board = Board(folder / BOARD)
         self.database = Database(
             folder / "account.db", SCHEMA, UPGRADES, loop=loop, syncer=syncer, durability=durability, disk=disk,
             first=self._first,
@@ -87,6 +90,7 @@ class Account(Reading):
 
     def _first(self, database: Database) -> None:
         """No other process has the account open: make it, or make up for an unclean stop."""
+        self.board.begin()
         with database.write() as db:
             facts = dict(db.execute("SELECT name,value FROM fact"))
             if not facts:
@@ -113,6 +117,7 @@ class Account(Reading):
         except StoreError as error:  # the next start treats it as unclean, which is safe
             log.warning("account could not be marked clean", extra={"account": self.name, "error": str(error)})
         self.database.close()
+        self.board.close()
 
     def now(self) -> float:
         """The account's clock: seconds since 1970."""
@@ -144,6 +149,7 @@ class Account(Reading):
             return
         tx = made[-1]
         first, last = tx.changes[0].modseq, tx.changes[-1].modseq
+        self.board.publish(last)
         if first == self._seen + 1:
             self._show(tx)
             self._seen = last
@@ -160,6 +166,7 @@ class Account(Reading):
             tx = self._transaction(db)
             yield tx
         if tx.changes:
+            self.board.publish(tx.changes[-1].modseq)
             self._catch_up(tx.changes[-1].modseq)
             if self._notify is not None:
                 self._notify(self.name, tx.changes[-1].modseq)
@@ -184,6 +191,11 @@ class Account(Reading):
         """Another process has made everything up to `modseq` durable."""
         if modseq > self._seen:
             self._catch_up(modseq)
+
+    def look(self) -> None:
+        """Brings in what other processes have made durable and whose word has not come yet, so that whoever was told of
+        a change by one process finds it in all."""
+        self.heard(self.board.durable())
 
     def _catch_up(self, modseq: int) -> None:
         rows = self.database.rows(
@@ -226,8 +238,7 @@ class Account(Reading):
 
     def _tell(self, changes: Sequence[Change]) -> None:
         if changes:
-            for watch in list(self._watches):
-                watch.tell(changes)
+            Watch.tell(self._watches, changes)
 
     def watch(self, wake: Callable[[], None]) -> Watch:
         """Hears of every change from now on; `wake` is called on the loop."""
@@ -239,6 +250,7 @@ class Account(Reading):
 
     def open_view(self, mailbox: int) -> View:
         """The shared view of a mailbox; give it back with close_view."""
+        self.look()
         view = self._views.get(mailbox)
         if view is None:
             view = self._views[mailbox] = View.load(self.database, mailbox, self._seen)

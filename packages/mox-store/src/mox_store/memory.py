@@ -475,8 +475,7 @@ class MemoryAccount:
         for change in tx.changes:
             self._show(change)
         if tx.changes:
-            for watch in list(self._watches):
-                watch.tell(tx.changes)
+            Watch.tell(self._watches, tx.changes)
 
     def _show(self, change: Change) -> None:
         view = self._views.get(change.mailbox)
@@ -535,6 +534,9 @@ class MemoryAccount:
         view.references -= 1
         if view.references <= 0:
             self._views.pop(view.mailbox, None)
+
+    def look(self) -> None:
+        """Nobody else changes anything."""
 
     def rows(self, mailbox: int, uids: Sequence[int]) -> Iterator[Row]:
         entries = self._world.entries.get(mailbox, {})

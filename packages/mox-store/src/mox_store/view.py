@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from mox_store.changes import ranges
 from mox_store.database import Database
+from mox_store.mailbox import Mailbox
 
 LOAD_AT_ONCE = 5000
 # From so many changes on it pays to look whether they stand side by side.
@@ -22,12 +23,13 @@ _ENTRIES = "SELECT uid,message,size,flags,modseq FROM entry WHERE mailbox=? AND 
 class View:
     """The entries of one mailbox, ascending by uid.  `modseq` is the newest change that it knows."""
 
-    __slots__ = ("flags", "mailbox", "messages", "modseq", "modseqs", "references", "sizes", "uids")
+    __slots__ = ("flags", "mailbox", "messages", "modseq", "modseqs", "references", "row", "sizes", "uids")
 
     def __init__(self, mailbox: int) -> None:
         self.mailbox = mailbox
         self.modseq = 0
         self.references = 0
+        self.row: tuple[int, Mailbox] | None = None  # the mailbox, as it was when the view stood at that modseq
         self.uids = array("q")
         self.messages = array("q")
         self.sizes = array("q")

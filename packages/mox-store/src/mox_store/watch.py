@@ -19,16 +19,22 @@ class Watch:
         self._waiting: list[Change] = []
         self._resync = False
 
-    def tell(self, changes: Sequence[Change]) -> None:
-        """Adds changes; account.py alone calls this, after the sync."""
+    def _add(self, changes: Sequence[Change]) -> bool:
+        """Adds changes; does that begin the queue?"""
         was_empty = not self._waiting and not self._resync
         if self._resync or len(self._waiting) + len(changes) > MOST:
             self._waiting.clear()
             self._resync = True
         else:
             self._waiting.extend(changes)
-        if was_empty:
-            self._wake()
+        return was_empty
+
+    @staticmethod
+    def tell(watches: Sequence[Watch], changes: Sequence[Change]) -> None:
+        """Adds changes to every queue, then wakes; an account alone calls this, after the sync.  Whoever wakes may look
+        for more changes, which must not come to anybody before these."""
+        for watch in [watch for watch in watches if watch._add(changes)]:
+            watch._wake()
 
     def take(self) -> tuple[list[Change], bool]:
         """(what happened since the last call, must everything be read again)."""

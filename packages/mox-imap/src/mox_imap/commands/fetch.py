@@ -189,6 +189,8 @@ def _some(s: ImapServer, view: View, indexes: Sequence[int], want: Wanted) -> It
 
 def told(view: View, indexes: Sequence[int], want: Wanted) -> Iterator[Yielded]:
     """The FETCH responses of some messages."""
+    if "FLAGS" in want.simple and (news := view.keywords_for(indexes)):
+        yield news
     if not want.sections and QUICK.issuperset(want.simple):
         sizes = view.sizes(indexes) if "RFC822.SIZE" in want.simple else ()
         if sizes is not None:
@@ -329,12 +331,6 @@ def _lines(
 _Column = Callable[[View, Sequence[int], Sequence[Row], Sequence[int]], tuple[bytes, Sequence[Any]]]
 
 
-def _flags(view: View, indexes: Sequence[int]) -> list[bytes]:
-    bits = view.tell_of(indexes)
-    names = {one: view.names(one) for one in set(bits)}
-    return [names[one] for one in bits]
-
-
 def _preview(view: View, row: Row) -> bytes:
     """RFC 8970: as it was kept, or made now."""
     text = row.preview
@@ -346,8 +342,8 @@ def _preview(view: View, row: Row) -> bytes:
 
 _COLUMNS: dict[str, _Column] = {
     "UID": lambda view, indexes, rows, sizes: (b"UID %d", [view.uids[at] for at in indexes]),
-    "FLAGS": lambda view, indexes, rows, sizes: (b"FLAGS (%s)", _flags(view, indexes)),
-    "MODSEQ": lambda view, indexes, rows, sizes: (b"MODSEQ (%d)", view.modseqs_of(indexes)),
+    "FLAGS": lambda view, indexes, rows, sizes: (b"FLAGS (%s)", view.named(view.tell_of(indexes))),
+    "MODSEQ": lambda view, indexes, rows, sizes: (b"MODSEQ (%d)", view.tell_modseqs_of(indexes)),
     "RFC822.SIZE": lambda view, indexes, rows, sizes: (b"RFC822.SIZE %d", sizes),
     "INTERNALDATE": lambda view, indexes, rows, sizes: (
         b"INTERNALDATE %s",

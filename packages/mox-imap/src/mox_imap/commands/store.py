@@ -83,7 +83,7 @@ def store(s: ImapServer, scan: Scanner, uid: bool) -> Command:
         yield view.new_keywords() + lines
     if missed and not uid:
         # RFC 2180 4.2.1: some were expunged elsewhere, and this session has not been told yet.
-        raise No("EXPUNGEISSUED", "some of these messages are gone")
+        raise No("EXPUNGEISSUED", "some of these messages have been deleted")
     if modified:
         names = modified if uid else [view.index(one) + 1 for one in modified]
         return f"[MODIFIED {writer.sequence_set(names).decode()}] some have changed since"
@@ -108,7 +108,7 @@ def _told(
     if not view.modseqs:
         return b""
     # RFC 7162 3.1.3: the new modseq is told even when the flags are not.
-    modseqs = view.modseqs_of(done)
+    modseqs = view.tell_modseqs_of(done)
     if view.uidonly:
         return b"".join(
             [b"* %d UIDFETCH (MODSEQ (%d))\r\n" % (view.uids[at], m) for at, m in zip(done, modseqs, strict=True)]
