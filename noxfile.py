@@ -15,6 +15,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -124,6 +127,16 @@ def _peers(session: nox.Session) -> None:
     )  # fmt: skip
 
 
+@contextmanager
+def _scratch() -> Iterator[dict[str, str]]:
+    """Variables that give one run of pytest a folder of its own; it stays when the run fails.
+
+    pytest's usual one is swept by every run of a machine, which then fails over what some other run left there."""
+    folder = tempfile.mkdtemp(prefix="mox-")
+    yield {"PYTEST_DEBUG_TEMPROOT": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @nox.session
 def localserve(session: nox.Session) -> None:
     """A mail server on this machine; what follows is for moxd (--data DIR, …)."""
@@ -147,14 +160,10 @@ def tests(session: nox.Session) -> None:
     bin_ = _environment(session, "dev", "dev", "lint", "types")
     arguments = session.posargs or ["-n", "2", "--dist", "loadgroup", "-q"]
     path = f"{bin_}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
-    session.run(
-        str(bin_ / "python"),
-        "-m",
-        "pytest",
-        *arguments,
-        external=True,
-        env={"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
+    with _scratch() as variables:
+        session.run(
+            str(bin_ / "python"), "-m", "pytest", *arguments, external=True, env={"PATH": path, **variables}
+        )  # fmt: skip
 
 
 @nox.session
@@ -188,10 +197,11 @@ def alone(session: nox.Session) -> None:
             "pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "lark", "pyyaml", external=True,
         )  # fmt: skip
         path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
-        session.run(
-            str(environment / "bin" / "python"), "-m", "pytest", "-q", "-n", "2", str(folder), external=True,
-            env={"PATH": path, "PYTHONDONTWRITEBYTECODE": "1", "MOX_ALONE": package.name},
-        )  # fmt: skip
+        with _scratch() as variables:
+            session.run(
+                str(environment / "bin" / "python"), "-m", "pytest", "-q", "-n", "2", str(folder), external=True,
+                env={"PATH": path, "MOX_ALONE": package.name, **variables},
+            )  # fmt: skip
 
 
 @nox.session
@@ -225,10 +235,11 @@ def conformance(session: nox.Session) -> None:
     """The suites of others, one line each."""
     bin_ = _environment(session, "dev", "dev", "lint", "types")
     asking = [path for path in sorted(ROOT.glob("tests/*/test_*.py")) if "from kit.suites import" in path.read_text()]
-    session.run(
-        str(bin_ / "python"), "-m", "pytest", "-q", "-n", "2", "--suites", "-m", "not peers", *map(str, asking),
-        external=True, env={"PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
+    with _scratch() as variables:
+        session.run(
+            str(bin_ / "python"), "-m", "pytest", "-q", "-n", "2", "--suites", "-m", "not peers", *map(str, asking),
+            external=True, env=variables,
+        )  # fmt: skip
 
 
 @nox.session

@@ -8,12 +8,12 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from kit.disks import small_disk
 from kit.server import configure, free_ports
 
 pytestmark = [pytest.mark.xdist_group("start"), pytest.mark.timeout(60)]
@@ -227,23 +227,6 @@ def test_keys_that_may_not_be_read(folder: Path) -> None:
 
 
 # -- disks
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of so many bytes."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(folder)], capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("size", ["4k", "16k", "64k", "200k"])

@@ -78,10 +78,15 @@ class Account(Reading):
         self._stager = stager or (Syncer(loop, "stage", threads=1) if loop is not None else None)
         self._own_stager = stager is None
         self.board = Board(folder / BOARD)
-        self.database = Database(
-            folder / "account.db", SCHEMA, UPGRADES, loop=loop, syncer=syncer, durability=durability, disk=disk,
-            first=self._first,
-        )  # fmt: skip
+        try:
+            self.database = Database(
+                folder / "account.db", SCHEMA, UPGRADES, loop=loop, syncer=syncer, durability=durability, disk=disk,
+                first=self._first,
+            )  # fmt: skip
+        except BaseException:  # it has closed what was its own
+            self._close_files()
+            self.board.close()
+            raise
         self._views: dict[int, View] = {}
         self._watches: list[Watch] = []
         self._seen = self.modseq()
@@ -107,9 +112,7 @@ class Account(Reading):
 
     def close(self) -> None:
         """Closes the account; the last process to do so marks it clean."""
-        if self._own_stager and self._stager is not None:
-            self._stager.close()
-        self.segments.close()
+        self._close_files()
         try:
             if not self.database.refusal() and self.database.alone():
                 with self.database.write() as db:
@@ -117,7 +120,12 @@ class Account(Reading):
         except StoreError as error:  # the next start treats it as unclean, which is safe
             log.warning("account could not be marked clean", extra={"account": self.name, "error": str(error)})
         self.database.close()
-        self.board.close()
+        self.board.close()  # now that what was under way at the end has been told
+
+    def _close_files(self) -> None:
+        if self._own_stager and self._stager is not None:
+            self._stager.close()
+        self.segments.close()
 
     def now(self) -> float:
         """The account's clock: seconds since 1970."""
