@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import os
 import sqlite3
 from collections.abc import Iterator
 from functools import partial
@@ -18,7 +17,7 @@ import pytest
 import mox_store
 from faults.audit import audit
 from faults.load import new_message
-from kit.disks import small_disk
+from kit.disks import small_disk, still_open
 from kit.faulty import Faults, FaultyDisk, sqlite_faults
 from mox_store import check, database
 
@@ -215,18 +214,9 @@ def test_disk_full_at_start(tmp_path: Path, faults: Faults) -> None:
     faults.arm(1, errno.ENOSPC, lasting=True)
     with pytest.raises(mox_store.StoreError, match="disk is full; make room"):
         mox_store.Store(tmp_path / "accounts", clock=clock, disk=FaultyDisk(faults)).open("kim")
-    assert still_open(tmp_path) == []
+    assert still_open(tmp_path, "self") == []
     faults.rest()
     mox_store.Store(tmp_path / "accounts", clock=clock).open("kim").close()
-
-
-def still_open(folder: Path) -> list[str]:
-    """What this process has open under a folder."""
-    found = []
-    for descriptor in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # the one that lists them
-            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-    return [name for name in found if name.startswith(str(folder))]
 
 
 def test_really_full_disk_at_start(tmp_path: Path) -> None:
@@ -235,7 +225,7 @@ def test_really_full_disk_at_start(tmp_path: Path) -> None:
         (room / "ballast").write_bytes(bytes(60 * 1024))
         with pytest.raises(mox_store.StoreError, match="disk is full"):
             mox_store.Store(room, clock=clock).open("kim")
-        assert still_open(room) == []
+        assert still_open(room, "self") == []
 
 
 @pytest.mark.parametrize(
@@ -251,7 +241,7 @@ def test_what_is_in_the_way_is_named(tmp_path: Path, make: object, said: str) ->
     make(tmp_path)  # type: ignore[operator]
     with pytest.raises(mox_store.StoreError, match=said):
         mox_store.Store(tmp_path, clock=clock).open("kim")
-    assert still_open(tmp_path) == []
+    assert still_open(tmp_path, "self") == []
 
 
 def garbage(folder: Path) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import glob
 from pathlib import Path
 
 import pytest
+
+PATIENCE = 5.0
 
 
 @contextmanager
@@ -22,10 +26,31 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
     )
     if done.returncode != 0:
         pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    problem = "never tried"
     try:
         yield folder
     finally:
-        done = subprocess.run(["umount", str(folder)], capture_output=True, text=True)
-        if done.returncode != 0:  # nobody else's test should find it
+        problem = _unmount(folder)
+    assert not problem, problem
+
+
+def _unmount(folder: Path) -> str:
+    """Why it could not be, if something still uses the folder; it is gone all the same, for the tests that follow."""
+    end = time.monotonic() + PATIENCE
+    while (done := subprocess.run(["umount", str(folder)], capture_output=True, text=True)).returncode != 0:
+        if time.monotonic() > end:
+            problem = f"{done.stderr.strip()} {still_open(folder)}"
             subprocess.run(["umount", "-l", str(folder)], check=True)
-    assert done.returncode == 0, done.stderr
+            return problem
+        time.sleep(0.05)  # the kernel may be a moment behind with the files of a process that has ended
+    return ""
+
+
+def still_open(folder: Path, process: str = "[0-9]*") -> list[str]:
+    """What processes (all, or `self`) have open under a folder."""
+    found = []
+    for link in [*glob(f"/proc/{process}/fd/*"), *glob(f"/proc/{process}/cwd")]:
+        with suppress(OSError):  # it has ended, or has closed it
+            if (name := os.readlink(link)).startswith(f"{folder}/"):
+                found.append(f"{link}: {name}")
+    return found

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from kit.disks import small_disk
 from kit.server import Moxd, configure, moxd, set_passwords
 from kit.world import mailbox, until
-from whole.test_start import small_disk
 
 pytestmark = [pytest.mark.xdist_group("full disk"), pytest.mark.timeout(90)]
 
