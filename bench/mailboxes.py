@@ -1,12 +1,15 @@
 """Mailboxes on disk beside Dovecot (sdbox), both over TLS and both as they come: the whole moxd, one worker, against
 dovecot-imapd.
 
-    python3 noxfile.py bench mailboxes       (or: python bench/mailboxes.py [--messages N] [--select N] [--rows WORD …])
+    python3 noxfile.py bench mailboxes       (or: python bench/mailboxes.py [--messages N] [--select N] [--rows WORD …]
+                                              [--flush-us N])
 
 2,000 messages of 4 KB, 50,000 small ones for SELECT.  The same raw client for both, in turns, the best of several;
 > 1 means that Dovecot takes longer.  moxd has each change on disk before its OK, with one sync for all that came
 meanwhile; Dovecot syncs what is appended, but not flags.  Flushes (fsync, fdatasync) are counted by strace in a pass of
-their own.  mox is measured where MOX_ADDRESS (host:port of its IMAPS), MOX_USER and MOX_PASSWORD are given."""
+their own.  Where a flush costs next to nothing (some virtual disks), --flush-us 600 makes every one take 0.6 ms longer
+for all, as an SSD's does.  mox is measured where MOX_ADDRESS (host:port of its IMAPS), MOX_USER and MOX_PASSWORD are
+given."""
 
 from __future__ import annotations
 
@@ -42,6 +45,7 @@ from kit.server import PASSWORD, configure, moxd  # noqa: E402
 from kit.stubdns import stub_dns  # noqa: E402
 
 TURNS = 5
+SLOWED = ("LD_PRELOAD", "FLUSH_US")
 BODY = b"".join(b"line %d of some text that nobody reads to its end\r\n" % n for n in range(66))
 
 
@@ -147,7 +151,9 @@ def subjects(folder: Path) -> Iterator[list[Subject]]:
         ports = configure(folder / "moxd", dns=dns, workers=1, extra="connections_per_minute = 0")
         server = stack.enter_context(moxd(folder / "moxd", ports))
         tls = folder / "moxd" / "tls"
-        peer = stack.enter_context(dovecot(folder / "dovecot", tls / "server.pem", tls / "server-key.pem"))
+        certificate, key = tls / "server.pem", tls / "server-key.pem"
+        preloaded = " ".join(f"{name}={os.environ[name]}" for name in SLOWED if name in os.environ)
+        peer = stack.enter_context(dovecot(folder / "dovecot", certificate, key, environment=preloaded))
         found = [
             Subject("moxd", "127.0.0.1", ports["imaps"], "you@mox.test", PASSWORD, server.pids()[0]),
             Subject("Dovecot", "127.0.0.1", peer.imaps, "kim", dovecot_kit.PASSWORD, peer.process),
@@ -158,6 +164,24 @@ def subjects(folder: Path) -> Iterator[list[Subject]]:
         else:
             print("mox is not given (MOX_ADDRESS, MOX_USER, MOX_PASSWORD): left out")
         yield found
+
+
+@contextmanager
+def slow_flushes(folder: Path, microseconds: int) -> Iterator[None]:
+    """What is started meanwhile takes that much longer for every flush."""
+    if not microseconds:
+        yield
+        return
+    library = folder / "slow_flush.so"
+    source = Path(__file__).parent / "peers" / "slow_flush.c"
+    subprocess.run([program("cc", "gcc"), "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    library.chmod(0o755)
+    os.environ |= dict(zip(SLOWED, (str(library), str(microseconds)), strict=True))
+    try:
+        yield
+    finally:
+        for name in SLOWED:
+            del os.environ[name]
 
 
 class Bench:
@@ -465,6 +489,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=2000)
     parser.add_argument("--select", type=int, default=50_000, help="messages for SELECT; 0: not at all")
     parser.add_argument("--rows", nargs="*", help="only rows with one of these words in their name")
+    parser.add_argument("--flush-us", type=int, default=0, help="microseconds that every flush takes longer, for all")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if os.geteuid() != 0:
@@ -473,7 +498,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mox-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        with subjects(folder) as found:
+        with slow_flushes(folder, options.flush_us), subjects(folder) as found:
             print("milliseconds of wall clock (of CPU) each; > 1: Dovecot takes longer")
             bench = Bench(found, options)
             bench.appends()

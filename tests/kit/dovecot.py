@@ -86,8 +86,10 @@ class Dovecot:
 
 
 @contextmanager
-def dovecot(folder: Path, certificate: Path, key: Path, *, separator: str = ".") -> Iterator[Dovecot]:
-    """Runs it; needs root, and skips with the reason without."""
+def dovecot(
+    folder: Path, certificate: Path, key: Path, *, separator: str = ".", environment: str = ""
+) -> Iterator[Dovecot]:
+    """Runs it; needs root, and skips with the reason without.  `environment`: NAME=value … for its processes, too."""
     if os.geteuid() != 0:
         pytest.skip("Dovecot can only be started by root")
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,6 +104,8 @@ def dovecot(folder: Path, certificate: Path, key: Path, *, separator: str = ".")
     text = _CONF.format(
         folder=folder, certificate=certificate, key=key, password=PASSWORD, separator=separator, imap=imap, imaps=imaps
     )
+    if environment:
+        text += f"import_environment = TZ {environment}\n"
     (folder / "dovecot.conf").write_text(text)
     command = [program("dovecot", "dovecot-imapd"), "-F", "-c", str(folder / "dovecot.conf")]
     running = Running(command, folder, "start")
