@@ -180,6 +180,19 @@ def test_runs_with_gaps(account: Account, moves: bool) -> None:
     assert check.check(account).clean
 
 
+def test_a_mailbox_is_copied_into_itself(account: Account) -> None:
+    """Also by uids that only the copies get: those are not copied."""
+    with account.write() as tx:
+        inbox = tx.mailbox("Inbox")
+        for _ in range(60):
+            tx.add(inbox, NewMessage(Content.of(b"x"), UNMADE, 1.0))
+        wanted = [*range(1, 51), *range(59, 130)]
+        inbox = tx.mailbox("Inbox")
+        assert tx.copy(inbox, wanted, inbox) == list(zip([*range(1, 51), 59, 60], range(61, 113), strict=True))
+    assert account.quota().messages == 112
+    assert check.check(account).clean
+
+
 def test_what_was_expunged_makes_room_in_the_same_transaction(account: Account) -> None:
     with account.write() as tx:
         tx.set_quota(messages=2)

@@ -21,8 +21,8 @@ from mox_store.threads import thread_of
 FlagAction = Literal["add", "remove", "replace"]
 
 _ADD_MESSAGE = (
-    "INSERT INTO message(size,received,sent,format,prefix,envelope,bodystructure,header,subject,preview,"
-    "message_id,decision,segment,at,length,origin) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO message(id,size,received,sent,format,prefix,envelope,bodystructure,header,subject,preview,"
+    "message_id,decision,segment,at,length,origin,thread) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _ADD_ENTRY = "INSERT INTO entry(mailbox,uid,flags,size,modseq,message,saved,createseq) VALUES(?,?,?,?,?,?,?,?)"
 _DELETE_RUN = "DELETE FROM entry WHERE mailbox=? AND uid BETWEEN ? AND ?"
@@ -130,6 +130,12 @@ class Transaction(MailboxOperations):
     def _quota(self) -> Quota:
         return read_quota(self._asked)
 
+    @cached_property
+    def _last_message(self) -> int:
+        """The highest number that was ever given to a message."""
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name='message'").fetchone()
+        return row[0] if row is not None else 0
+
     # -- messages
 
     def add(self, mailbox: Mailbox, message: NewMessage) -> Added:
@@ -140,18 +146,18 @@ class Transaction(MailboxOperations):
         mailbox = self.learn(mailbox, message.flags)
         flags = mailbox.bits(message.flags)
         decision = message.decision
-        number = db.execute(
+        self._last_message = number = self._last_message + 1
+        # Asked before: to set the thread afterwards would write the whole row twice.
+        thread = thread_of(db, number, traits.message_id, traits.references)
+        db.execute(
             _ADD_MESSAGE,
             (
-                size, message.received, traits.sent, traits.format, message.prefix, traits.envelope,
+                number, size, message.received, traits.sent, traits.format, message.prefix, traits.envelope,
                 traits.bodystructure, traits.header, traits.subject, traits.preview, traits.message_id,
                 decision[0] if decision else None, staged.segment if staged else None, staged.at if staged else None,
-                message.content.size, "\n".join(f"{kind} {value}" for kind, value in message.origin),
+                message.content.size, "\n".join(f"{kind} {value}" for kind, value in message.origin), thread,
             ),
-        ).lastrowid  # fmt: skip
-        assert number is not None
-        thread = thread_of(db, number, traits.message_id, traits.references)
-        db.execute("UPDATE message SET thread=? WHERE id=?", (thread, number))
+        )  # fmt: skip
         if staged is None:
             db.execute("INSERT INTO blob VALUES(?,?)", (number, message.content.read()))
         if decision is not None:
@@ -220,6 +226,8 @@ class Transaction(MailboxOperations):
         first, _ = self._grow(target, modseq, whole)
         uid = first
         pairs: list[tuple[int, int]] = []
+        if source.id == target.id:  # the copies are not to be copied
+            runs = [(low, min(high, first - 1)) for low, high in runs]
         for run, total in zip(runs, totals, strict=True):
             values = {
                 "target": target.id, "source": source.id, "modseq": modseq, "now": self._now, "first": run[0],
