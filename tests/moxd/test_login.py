@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from moxd import login
 from moxd.config import Account, Domain, Domains
 from moxd.directory import Directory
 from moxd.login import Logins, make_credentials
@@ -55,6 +56,13 @@ def test_accounts_with_the_same_stored_form_are_still_two() -> None:
 )
 def test_nobody(name: str, password: str) -> None:
     assert checked(("you@mox.test", PASSWORD), (name, password)) == ["you", None]
+
+
+def test_nobody_takes_as_long_as_somebody() -> None:
+    """What is compared with when there is no such account has the same cost, and the length of what is kept."""
+    assert not login.HASHER.check_needs_rehash(login._NOBODY)
+    assert len(login._NOBODY) == len(login.HASHER.hash("x"))
+    assert not login._verify(login._NOBODY, "")
 
 
 def test_failures_are_counted_and_forgiven() -> None:

@@ -84,8 +84,12 @@ def generate_password(choose: Callable[[str], str]) -> str:
     return "".join(choose(_UNAMBIGUOUS) for _ in range(GENERATED_LENGTH))
 
 
-# Compared against when there is no such account, so that both cases take the same time.
-_NOBODY = HASHER.hash(os.urandom(16).hex())
+# Compared against when there is no such account, so that both cases take the same time.  Nobody knows a password for
+# it; not made by hashing one, because that would take as long with every start.
+_NOBODY = (
+    f"$argon2id$v=19$m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}"
+    f"${'A' * -(-HASHER.salt_len * 4 // 3)}${'A' * -(-HASHER.hash_len * 4 // 3)}"
+)
 
 
 class Logins:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +106,16 @@ then, in that folder:
   moxd serve --config ."""
 
 
+@contextmanager
+def _nothing_swept() -> Iterator[None]:
+    """While modules are imported: nothing of them is garbage, and the collector would look again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Adds the commands to the parser."""
     serve = commands.add_parser(
@@ -152,12 +165,13 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
 def _serve(options: argparse.Namespace) -> int:
     """Runs the mail server in the foreground: binds its ports, drops to the configured user, serves until SIGTERM
     (which lets what is under way end first).  SIGHUP reads domains.toml again."""
-    import mox_store
-    from moxd.app import DataError, serve
-    from moxd.config import read_config
-    from moxd.tls.client_keys import ClientKeyError
-    from moxd.tls.contexts import CertificateError
-    from moxd.tls.dkim_keys import KeyFileError
+    with _nothing_swept():
+        import mox_store
+        from moxd.app import DataError, serve
+        from moxd.config import read_config
+        from moxd.tls.client_keys import ClientKeyError
+        from moxd.tls.contexts import CertificateError
+        from moxd.tls.dkim_keys import KeyFileError
 
     config = read_config(options.config)
     try:
@@ -172,9 +186,10 @@ def _localserve(options: argparse.Namespace) -> int:
     """Runs a complete mail server on loopback: own certificates, one account, everything sent is delivered to it.
     Magic addresses make it fail on purpose: temperror@, permerror@, timeout@, 4xx@ and 5xx@ (any code), also with
     mailfrom or rcptto in front."""
-    import mox_store
-    from moxd import localserve
-    from moxd.app import DataError
+    with _nothing_swept():
+        import mox_store
+        from moxd import localserve
+        from moxd.app import DataError
 
     folder: Path = options.data or localserve.default_data()
     try:
