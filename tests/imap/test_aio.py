@@ -85,7 +85,7 @@ def connect(server: Running) -> Talk:
 def test_a_session(talk: Talk) -> None:
     assert talk.ask("a LOGIN ann secret")[-1].startswith("a OK")
     assert "* 1 EXISTS" in talk.ask("b SELECT Inbox")
-    assert talk.ask("c FETCH 1 (UID FLAGS)")[0] == "* 1 FETCH (UID 1 FLAGS ())"
+    assert talk.ask("c FETCH 1 (UID FLAGS)")[0] == "* 1 FETCH (UID 1 FLAGS (\\Recent))"
     assert talk.ask("d LOGOUT")[-1].startswith("d OK")
     assert talk.line() == ""
 
@@ -103,6 +103,7 @@ def test_idle_hears_at_once(server: Running, backend: MemoryBackend, talk: Talk)
     start = time.monotonic()
     server.call(lambda: backend.accounts["ann"].deliver("Inbox", message()))
     assert talk.line() == "* 2 EXISTS"
+    assert talk.line() == "* 2 RECENT"
     assert time.monotonic() - start < 1
     talk.sock.sendall(b"DONE\r\n")
     assert talk.line() == "c OK IDLE done"
@@ -118,7 +119,7 @@ def test_writes_that_wait(server: Running, backend: MemoryBackend, talk: Talk) -
     time.sleep(0.05)
     server.call(backend.settle)
     assert [talk.line() for _ in range(4)] == [
-        "* 1 FETCH (FLAGS (\\Seen))",
+        "* 1 FETCH (FLAGS (\\Seen \\Recent))",
         "c OK STORE done",
         "d OK NOOP done",
         "e OK NOOP done",

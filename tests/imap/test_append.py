@@ -23,7 +23,7 @@ def test_append() -> None:
         S: * 1 EXISTS
         S: b OK
         C: c FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])
-        S: * 1 FETCH (FLAGS (\\Seen $label) INTERNALDATE " 8-Feb-1994 05:52:25 +0000" RFC822.SIZE {len(HELLO)} BODY[] "From:
+        S: * 1 FETCH (FLAGS (\\Seen $label \\Recent) INTERNALDATE " 8-Feb-1994 05:52:25 +0000" RFC822.SIZE {len(HELLO)} BODY[] "From:
         S: c OK
     """)  # fmt: skip
 
@@ -40,7 +40,7 @@ def test_several_at_once() -> None:
     client = Room().selected()
     one, two = message("one"), message("two")
     client.hear(b"a APPEND Inbox (\\Seen) {%d+}\r\n%s {%d+}\r\n%s\r\n" % (len(one), one, len(two), two))
-    assert client.said == ["* 2 EXISTS", "a OK [APPENDUID 1 1:2] appended"]
+    assert client.said == ["* 2 EXISTS", "* 2 RECENT", "a OK [APPENDUID 1 1:2] appended"]
 
 
 def test_utf8_form() -> None:
@@ -168,4 +168,4 @@ def test_pieces_are_not_kept() -> None:
 def test_appended_to_the_open_mailbox_shows_at_once() -> None:
     client = numbered(1).selected()
     client.hear(b"a APPEND Inbox {%d+}\r\n%s\r\n" % (len(HELLO), HELLO))
-    assert client.said == ["* 2 EXISTS", "a OK [APPENDUID 1 2] appended"]
+    assert client.said == ["* 2 EXISTS", "* 1 RECENT", "a OK [APPENDUID 1 2] appended"]

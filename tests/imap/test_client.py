@@ -84,7 +84,7 @@ def test_a_day_with_a_mailbox() -> None:
         )
         [one] = await client.fetch([6], "UID", "FLAGS", "INTERNALDATE", "BINARY.PEEK[]")
         assert one.uid == 6
-        assert one.flags == ("\\Seen",)
+        assert one.flags == ("\\Seen", "\\Recent")
         assert one.items["INTERNALDATE"] == b" 2-Jan-1970 00:00:00 +0000"
         assert one.items["BINARY[]"] == b"Subject: x\r\n\r\ny\0z"
         assert await client.search("SEEN") == [6, 7]

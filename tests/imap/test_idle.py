@@ -34,6 +34,7 @@ def test_idle_tells_at_once() -> None:
         "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $todo)",
         "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $todo \\*)] more",
         "* 4 EXISTS",
+        "* 1 RECENT",
     ]
     other.ask("a STORE 2 +FLAGS.SILENT (\\Deleted)")
     assert heard(idle) == ["* 2 FETCH (UID 2 FLAGS (\\Deleted))"]
@@ -47,7 +48,7 @@ def test_idle_begins_with_what_is_new() -> None:
     room = numbered(1)
     client = room.selected()
     room.account.deliver("Inbox", message())
-    assert client.ask("a IDLE") == ["+ idling", "* 2 EXISTS"]
+    assert client.ask("a IDLE") == ["+ idling", "* 2 EXISTS", "* 1 RECENT"]
 
 
 @pytest.mark.parametrize("line", ["", "NOOP", "b NOOP", "DONE now", "done {3+}\r\nabc"])
@@ -99,7 +100,7 @@ def test_new_mail_is_told_during_fetch() -> None:
     room = numbered(1)
     client = room.selected()
     room.account.deliver("Inbox", message())
-    assert client.ask("a FETCH 1 UID") == ["* 1 FETCH (UID 1)", "* 2 EXISTS", "a OK FETCH done"]
+    assert client.ask("a FETCH 1 UID") == ["* 1 FETCH (UID 1)", "* 2 EXISTS", "* 1 RECENT", "a OK FETCH done"]
 
 
 def test_come_and_gone_between_two_commands() -> None:
@@ -118,7 +119,7 @@ def test_an_expunge_is_told_before_what_came_later() -> None:
     two.ask("a STORE 1 +FLAGS.SILENT (\\Deleted)")
     two.ask("b EXPUNGE")
     room.account.deliver("Inbox", message())
-    assert one.ask("a FETCH 2 UID") == ["* 2 FETCH (UID 2)", "* 3 EXISTS", "a OK FETCH done"]
+    assert one.ask("a FETCH 2 UID") == ["* 2 FETCH (UID 2)", "* 3 EXISTS", "* 1 RECENT", "a OK FETCH done"]
     assert one.ask("b NOOP") == ["* 1 EXPUNGE", "b OK NOOP done"]
     assert one.ask("c FETCH 1:2 UID")[:2] == ["* 1 FETCH (UID 2)", "* 2 FETCH (UID 3)"]
 

@@ -14,7 +14,7 @@ def test_select_rev1() -> None:
     assert room.logged_in().ask("a SELECT INBOX") == [
         "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $forwarded)",
         "* 4 EXISTS",
-        "* 0 RECENT",
+        "* 1 RECENT",
         "* OK [UNSEEN 1] first unseen",
         "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $forwarded \\*)] limited",
         "* OK [UIDVALIDITY 1] for good",
@@ -126,7 +126,7 @@ def test_status() -> None:
     client = room.logged_in()
     size = sum(len(message(f"message {n}", f"body {n}")) for n in (1, 2)) + len(message())
     said = client.ask("a STATUS inbox (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE RECENT)")
-    assert said[0] == f"* STATUS INBOX (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 1 UNSEEN 2 DELETED 1 SIZE {size} RECENT 0)"
+    assert said[0] == f"* STATUS INBOX (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 1 UNSEEN 2 DELETED 1 SIZE {size} RECENT 1)"
     assert client.ask("b STATUS nowhere (MESSAGES)")[-1].startswith("b NO [NONEXISTENT]")
     assert client.ask("c STATUS inbox (NONSENSE)")[-1].startswith("c BAD")
     assert client.ask("d STATUS inbox MESSAGES")[-1].startswith("d BAD")

@@ -60,7 +60,7 @@ def test_the_open_mailbox() -> None:
     room.account.deliver("Inbox", message("news"), ("\\Flagged",))
     said = told(one)
     assert said[0] == "* 3 EXISTS"
-    assert said[1].startswith("* 3 FETCH (UID 3 FLAGS (\\Flagged) BODY[HEADER.FIELDS (SUBJECT)] ")
+    assert said[1].startswith("* 3 FETCH (UID 3 FLAGS (\\Flagged \\Recent) BODY[HEADER.FIELDS (SUBJECT)] ")
     two.ask("x STORE 1 +FLAGS (\\Deleted)")
     assert told(one)[0].startswith("* 1 FETCH (UID 1 FLAGS (\\Deleted)")
     two.ask("x EXPUNGE")

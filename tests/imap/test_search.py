@@ -27,6 +27,8 @@ def client() -> Client:
     room = Room()
     for one, flags, day in zip(MAIL, FLAGS, DAYS, strict=True):
         room.account.deliver("Inbox", one, flags, day + 3600)
+        if one is MAIL[2]:
+            room.nothing_recent()
     return room.selected()
 
 
@@ -46,7 +48,7 @@ KEYS = [
     ("DRAFT", [4]), ("UNDRAFT", [1, 2, 3, 5]),
     ("KEYWORD $work", [2]), ("UNKEYWORD $WORK", [1, 3, 4, 5]),
     ("KEYWORD $unknown", []), ("UNKEYWORD $unknown", [1, 2, 3, 4, 5]),
-    ("NEW", []), ("OLD", [1, 2, 3, 4, 5]), ("RECENT", []),
+    ("NEW", [4, 5]), ("OLD", [1, 2, 3]), ("RECENT", [4, 5]), ("RECENT DRAFT", [4]), ("OLD 3:5", [3]), ("NOT NEW", [1, 2, 3]),
     ("1:2", [1, 2]), ("4:*", [4, 5]), ("UID 2,4", [2, 4]), ("9", []), ("UID 9", []),
     ("LARGER 3000", [5]), ("SMALLER 3000", [1, 2, 3, 4]),
     ("ON 2-Jan-2024", [2]), ("BEFORE 3-Jan-2024", [1, 2]), ('SINCE "4-Jan-2024"', [4, 5]),

@@ -103,11 +103,11 @@ def test_copy() -> None:
     assert client.ask("d COPY 1 nowhere") == ["d NO [TRYCREATE] no such mailbox"]
     assert client.ask("e COPY 9 box")[-1].startswith("e BAD")
     client.ask("f SELECT box")
-    assert client.ask("g FETCH 1 FLAGS")[0] == "* 1 FETCH (FLAGS (\\Seen $work))"
+    assert client.ask("g FETCH 1 FLAGS")[0] == "* 1 FETCH (FLAGS (\\Seen $work \\Recent))"
 
 
 def test_copy_within_a_mailbox() -> None:
-    assert numbered(1).selected().ask("a COPY 1 Inbox") == ["* 2 EXISTS", "a OK [COPYUID 1 1 2] copied"]
+    assert numbered(1).selected().ask("a COPY 1 Inbox") == ["* 2 EXISTS", "* 1 RECENT", "a OK [COPYUID 1 1 2] copied"]
 
 
 def test_move() -> None:

@@ -15,10 +15,8 @@ from kit.suites import SUITES, counted, deviates, suite
 from mox_imap import ImapServer
 
 IMAPTEST = sorted(path.name for path in (SUITES / "imap-imaptest").glob("*") if "." not in path.name)
-NEW = {f"search {word}" for word in ("new", "old", "recent")}
 # Commands whose replies are not judged, and why.
 UNJUDGED = {
-    "search-flags": NEW,  # there is no \Recent (RFC 9051), so nothing is new or recent, and everything is old
     # the script appends 7 octets, asks for a size of 7, and shows 6
     "append-binary": {"fetch 1 (binary.size[1] binary.peek[1])"},
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kit.play_imap import Client
-from mox_imap import ImapConfig, ImapServer
+from mox_imap import ImapConfig, ImapServer, Notified
 from mox_imap.memory import MemoryAccount, MemoryBackend
 
 CLOCK = 1_700_000_000.0  # 14-Nov-2023 22:13:20 UTC
@@ -30,6 +30,14 @@ class Room:
         self.config = ImapConfig(**{"plaintext_login": True, "modseqs": True, "hostname": "imap.example", **config})
         for one in messages:
             self.account.deliver("Inbox", one)
+        self.nothing_recent()
+
+    def nothing_recent(self, name: str = "Inbox") -> None:
+        """Somebody has been notified of what is there (RFC 3501 2.3.2)."""
+        mailbox = self.account.open(name, lambda: None)
+        assert isinstance(mailbox, Notified)
+        mailbox.notified(mailbox.uidnext() - 1)
+        mailbox.close()
 
     def session(self, *, tls: bool = False) -> Client:
         """A connection that has heard the greeting."""

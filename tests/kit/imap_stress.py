@@ -8,8 +8,9 @@ was acknowledged by then all have to know, whichever process of the server they 
 What has to hold, whatever happens (RFC 9051 2.3.1, 7.4, 7.5): EXISTS never shrinks by itself; EXPUNGE and FETCH name
 messages that are there; a number keeps its UID until it is told otherwise; UIDs ascend and are never used twice; a UID
 is one and the same message; flags that were told are the flags that are there, once nothing happens any more; a search
-finds what the flags say; no keyword is used that FLAGS has not named; the last MODSEQ that was told is the same to all (RFC 7162 3.2); all clients end
-up with the same picture."""
+finds what the flags say; no keyword is used that FLAGS has not named; the last MODSEQ that was told is the same to all
+(RFC 7162 3.2); a message is \\Recent to one client, and to no other (RFC 3501 2.3.2); all clients end up with the same
+picture."""
 
 from __future__ import annotations
 
@@ -56,6 +57,8 @@ class Player:
         self.modseqs: dict[int, int] = {}  # by uid, as last told
         self.uids: list[int] = []  # by number; 0: not known yet
         self.flags: dict[int, frozenset[str]] = {}  # by uid
+        self.recent: set[int] = set()  # uids
+        self.recents = 0  # as RECENT said
         self.sent = 0
         self.history: list[str] = []
         client.heard = self.hear
@@ -73,6 +76,11 @@ class Player:
             if one.number < len(self.uids):
                 raise self.wrong(f"EXISTS went from {len(self.uids)} to {one.number}")
             self.uids += [0] * (one.number - len(self.uids))
+        elif one.name == "RECENT":
+            assert one.number is not None
+            self.recents = one.number
+            if self.recents > len(self.uids):
+                raise self.wrong(f"{self.recents} of {len(self.uids)} are recent")
         elif one.name == "EXPUNGE":
             assert one.number is not None
             if not 0 < one.number <= len(self.uids):
@@ -97,6 +105,7 @@ class Player:
     def forget(self, uid: int) -> None:
         self.flags.pop(uid, None)
         self.modseqs.pop(uid, None)
+        self.recent.discard(uid)
 
     def vanished(self, uid: int) -> None:
         if uid in self.uids:
@@ -124,6 +133,10 @@ class Player:
             if not flags - {"\\recent"} <= self.keywords:
                 raise self.wrong(f"{sorted(flags - self.keywords)} is not among FLAGS")
             self.flags[uid] = flags - {"\\recent"}
+            if uid in self.recent and "\\recent" not in flags:
+                raise self.wrong(f"uid {uid} is not recent any more")
+            if "\\recent" in flags:
+                self.recent.add(uid)
         modseq = one.items.get("MODSEQ")
         if uid and isinstance(modseq, tuple) and isinstance(modseq[0], int):
             if modseq[0] < self.modseqs.get(uid, 0):
@@ -224,7 +237,7 @@ class Player:
 
     async def open(self) -> None:
         self.uids, self.flags = [], {}
-        self.keywords, self.modseqs = frozenset(), {}
+        self.keywords, self.modseqs, self.recent = frozenset(), {}, set()
         self.history.append("C: SELECT")
         selected = await self.client.select(MAILBOX)
         self.uids = self.uids or [0] * selected.exists
@@ -242,6 +255,7 @@ class Player:
         """Closes the mailbox, knowing all of it."""
         await self.open()
         await self.run(b"UNSELECT")
+        self.recent = set()
 
     async def come_back(self) -> None:
         """Opens it again, hears what happened meanwhile (RFC 7162 3.2.5), and that is all that happened."""
@@ -303,6 +317,9 @@ def compared(players: list[Player]) -> None:
     uids: dict[int, int] = {}  # number -> uid
     flags: dict[int, tuple[frozenset[str], Player]] = {}
     modseqs: dict[int, tuple[int, Player]] = {}
+    recent: dict[int, Player] = {}
+    if (recents := sum(one.recents for one in players)) != len(first.uids):
+        raise first.wrong(f"{recents} of {len(first.uids)} messages are recent: {[one.recents for one in players]}")
     for one in players:
         if len(one.uids) != len(first.uids):
             raise one.wrong(f"has {len(one.uids)} messages, client {first.number} has {len(first.uids)}")
@@ -311,6 +328,9 @@ def compared(players: list[Player]) -> None:
         for number, uid in enumerate(one.uids):
             if uid and uids.setdefault(number, uid) != uid:
                 raise one.wrong(f"number {number + 1} is uid {uid}, others have {uids[number]}")
+        for uid in one.recent:
+            if (other := recent.setdefault(uid, one)) is not one:
+                raise one.wrong(f"uid {uid} is recent, to client {other.number} too")
         for uid, had in one.flags.items():
             known, who = flags.setdefault(uid, (had, one))
             if known != had:

@@ -271,17 +271,40 @@ def test_what_another_process_acknowledged_is_there_at_once(account: Account, tm
 
 def test_a_board_never_goes_back(tmp_path: Path) -> None:
     one, two = Board(tmp_path / "board"), Board(tmp_path / "board")
-    assert one.durable() == 0
-    one.publish(7)
-    two.publish(5)
-    assert (one.durable(), two.durable()) == (7, 7)
+    assert one.number() == 0
+    assert [one.grow(7), two.grow(5), two.grow(8, 3)] == [0, 7, 0]
+    assert (one.number(), two.number(), one.number(3), one.number(2)) == (7, 7, 8, 0)
     two.begin()
-    assert one.durable() == 0
+    assert (one.number(), one.number(3)) == (0, 8)
     one.close()
     one.close()
-    one.publish(9)  # a callback may come late
-    assert (one.durable(), two.durable()) == (0, 0)
+    one.grow(9)  # a callback may come late
+    assert (one.number(), two.number()) == (0, 0)
     two.close()
+
+
+def test_who_is_notified_first_is_known_in_every_process(tmp_path: Path, clock: Any) -> None:
+    """RFC 3501 2.3.2"""
+
+    def opened() -> tuple[Store, Account]:
+        store = Store(tmp_path, clock=clock, disk=testing.QuickDisk())
+        return store, store.open("kim")
+
+    (store, one), (other, two) = opened(), opened()
+    inbox, archive = one.mailbox("Inbox"), one.mailbox("Archive")
+    assert inbox is not None
+    assert archive is not None
+    with one.write() as tx:
+        for _ in range(3):
+            tx.add(inbox, NewMessage(Content.of(b"\r\n"), UNMADE, 1.0))
+    assert (one.recent(inbox.id), two.recent(inbox.id), two.recent(archive.id)) == (3, 3, 0)
+    assert [one.notified(inbox.id, 2), two.notified(inbox.id, 3), one.notified(inbox.id, 3)] == [1, 3, 4]
+    assert (one.recent(inbox.id), two.not_notified(inbox.id), two.not_notified(archive.id)) == (0, 4, 1)
+    store.close()
+    other.close()
+    store, one = opened()
+    assert one.not_notified(inbox.id) == 4
+    store.close()
 
 
 def test_a_slow_reader_holds_nothing(account: Account, deliver: Deliver) -> None:

@@ -329,6 +329,13 @@ class Stores(Both):
     def session_catches_up(self, which: int) -> None:
         self.sessions[which % len(self.sessions)].catch_up()
 
+    @rule(process=processes, name=st.sampled_from(("Inbox", "Archive", "A")), last=st.integers(0, 30))
+    def session_is_notified(self, process: int, name: str, last: int) -> None:
+        mailbox = self.model.mailbox(name)
+        if mailbox is not None:
+            expected = self.model.notified(mailbox.id, last)
+            assert self.accounts[process].notified(mailbox.id, last) == expected
+
     # -- what must hold
 
     @invariant()
@@ -342,6 +349,8 @@ class Stores(Both):
                 assert list(account.rows(mailbox.id, everything)) == list(self.model.rows(mailbox.id, everything))
                 assert account.annotations(mailbox.id) == self.model.annotations(mailbox.id)
                 assert account.rights(mailbox.id) == self.model.rights(mailbox.id)
+                assert account.recent(mailbox.id) == self.model.recent(mailbox.id)
+                assert account.not_notified(mailbox.id) == self.model.not_notified(mailbox.id)
                 for since in (0, 10, mailbox.modseq - 1):
                     assert account.expunged_since(mailbox.id, since) == self.model.expunged_since(mailbox.id, since)
             assert account.all_rights() == self.model.all_rights()

@@ -119,6 +119,11 @@ class AccountBackend(Extras):
             return None
         return _lent(place.owner, there, self._held(place, there), place.full_name in self._account.subscriptions())
 
+    def recent(self, name: str) -> int:
+        """mox_imap.extensions.Recents"""
+        place, there = self._there(name, "r")
+        return place.account.recent(there.id)
+
     def subscriptions(self) -> Sequence[str]:
         return self._account.subscriptions()
 

@@ -27,7 +27,7 @@ class Carrier(Protocol):
 
 
 class OwnMailbox:
-    """mox_imap.IndexedMailbox"""
+    """mox_imap.IndexedMailbox, Notified"""
 
     def __init__(
         self, backend: Carrier, account: mox_store.Account, mailbox: mox_store.Mailbox, wake: Callable[[], None]
@@ -70,6 +70,14 @@ class OwnMailbox:
     def look(self) -> None:
         """mox_imap.Followed"""
         self._account.look()
+
+    def notified(self, last: int) -> int:
+        """mox_imap.Notified"""
+        return self._account.notified(self._id, last)
+
+    def not_notified(self) -> int:
+        """mox_imap.Notified"""
+        return self._account.not_notified(self._id)
 
     def highest_modseq(self) -> int:
         # Not what the view has not heard of: a client that leaves now would never be told.

@@ -237,6 +237,21 @@ class Followed(Protocol):
 
 
 @runtime_checkable
+class Notified(Protocol):
+    """A mailbox that knows which messages are \\Recent: those of which no session was notified before (RFC 3501
+    2.3.2).  Without it none ever is, as in RFC 9051."""
+
+    def notified(self, last: int) -> int:
+        """A session that may change the mailbox is being notified of the messages up to that uid; the first uid of
+        which none was before."""
+        ...
+
+    def not_notified(self) -> int:
+        """The first uid of which no session was notified."""
+        ...
+
+
+@runtime_checkable
 class Righted(Protocol):
     """A mailbox in which the user may not do everything (RFC 4314): the session offers only what they may."""
 

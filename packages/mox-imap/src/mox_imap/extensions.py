@@ -26,6 +26,15 @@ class Watched(Protocol):
 
 
 @runtime_checkable
+class Recents(Protocol):
+    """STATUS RECENT (RFC 3501 6.3.10), for accounts whose mailboxes are Notified."""
+
+    def recent(self, name: str) -> int:
+        """Of how many messages of a mailbox no session was notified."""
+        ...
+
+
+@runtime_checkable
 class Identified(Protocol):
     """OBJECTID (RFC 8474): MailboxInfo.mailbox_id and Row.email_id are given, Row.thread_id where there is one."""
 

@@ -21,7 +21,7 @@ from mox_imap.backend import Account, BackendError, Logins, Pending
 from mox_imap.capabilities import words
 from mox_imap.compress import CompressionError, Deflate
 from mox_imap.scanner import CommandSyntaxError, Scanner
-from mox_imap.view import View
+from mox_imap.view import Left, View
 from mox_imap.wire import CommandReader, Line, LiteralStart, Piece, TooLong, WireLimits
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class ImapServer:
         self.ended = False
         self.account: Account | None = None
         self.view: View | None = None
+        self.left: Left | None = None  # the mailbox that was open before
         self.read_only = False
         self.utf8 = False
         self.rev2 = False
@@ -337,6 +338,7 @@ class ImapServer:
         if self.view is not None:
             self.view.mailbox.close()
             self.view = None
+        self.left = None
         if self.state is State.SELECTED:
             self.state = State.AUTHENTICATED
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mox_imap import writer
-from mox_imap.backend import Celled, Changes, Columns, Followed, IndexedMailbox, Mailbox, Righted
+from mox_imap.backend import Celled, Changes, Columns, Followed, IndexedMailbox, Mailbox, Notified, Righted
 from mox_imap.fulfils import fulfils
 from mox_imap.scanner import SequenceSet
 from mox_message import Content, Part
@@ -30,8 +31,18 @@ FEW = 8
 AT_ONCE = 1000
 # From so many changes on, all flags are compared.
 SEVERAL = 20
+# Two sessions that are notified in turns make many ranges of \Recent messages; so many are remembered, the newest.
+RECENT_RANGES = 500
 # How long the set in one VANISHED may be, in numbers of ranges: clients have line limits too.
 VANISHED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A mailbox that was left by opening another, perhaps the same: its id and UIDVALIDITY, what was \\Recent in it."""
+
+    identity: tuple[str, int]
+    recent: list[tuple[int, int]]
 
 
 class View:
@@ -42,6 +53,12 @@ class View:
         self.indexed: IndexedMailbox | None = mailbox if fulfils(mailbox, IndexedMailbox) else None
         self.celled: Celled | None = mailbox if fulfils(mailbox, Celled) else None
         self.followed: Followed | None = mailbox if fulfils(mailbox, Followed) else None
+        self.shows_recent = False  # \Recent is told: IMAP4rev1
+        self._notified: Notified | None = None
+        self._read_only = False
+        self._identity = ("", 0)
+        self._recent: list[tuple[int, int]] = []  # uids of which this session was the first to be notified
+        self._told_recent = 0
         self.uids = array("q")
         self.messages = array("q")
         self.told = array("q")
@@ -219,6 +236,70 @@ class View:
         self.named(bits)
         return self.new_keywords()
 
+    # -- \Recent (RFC 3501 2.3.2)
+
+    def notify(self, identity: str, *, read_only: bool, left: Left | None = None) -> None:
+        """From here on the session counts as notified of what it is told; what no other was before is recent here.
+
+        `left`: what this client had open before.  Its session goes on when it opens the same mailbox again (RFC 3501
+        1.2)."""
+        self._notified = self.mailbox if fulfils(self.mailbox, Notified) else None
+        self._identity, self._read_only = (identity, self.mailbox.uidvalidity), read_only
+        if left is not None and left.identity == self._identity:
+            self._recent = left.recent
+        self._note_recent()
+
+    def left(self) -> Left:
+        """What is to be kept in case that the same mailbox is opened again."""
+        return Left(self._identity, self._recent)
+
+    def _note_recent(self) -> None:
+        if self._notified is None or not self.uids:
+            return
+        last = self.uids[-1]
+        # Who may not change the mailbox takes nothing away from who comes next.
+        first = self._notified.not_notified() if self._read_only else self._notified.notified(last)
+        if first > last:
+            return
+        if self._recent and first <= self._recent[-1][1] + 1:
+            first = min(first, self._recent.pop()[0])
+        self._recent.append((first, last))
+        del self._recent[:-RECENT_RANGES]
+
+    def _recent_runs(self) -> list[tuple[int, int]]:
+        """(first index, index behind the last) of the recent ones."""
+        uids = self.uids
+        return [(bisect_left(uids, first), bisect_right(uids, last)) for first, last in self._recent]
+
+    def recent_count(self) -> int:
+        """How many are recent."""
+        return sum(end - start for start, end in self._recent_runs())
+
+    def recent(self, indexes: Sequence[int]) -> list[int]:
+        """Those that are recent."""
+        runs = self._recent_runs() if self.shows_recent else []
+        ends = [end for _, end in runs]
+        return [at for at in indexes if (run := bisect_right(ends, at)) < len(runs) and runs[run][0] <= at]
+
+    def not_recent(self, indexes: Sequence[int]) -> Sequence[int]:
+        """Those that are not."""
+        recent = frozenset(self.recent(indexes))
+        return [at for at in indexes if at not in recent] if recent else indexes
+
+    def recent_line(self) -> bytes:
+        """RECENT, which from here on counts as told."""
+        self._told_recent = self.recent_count()
+        return b"* %d RECENT\r\n" % self._told_recent
+
+    def flags_of(self, indexes: Sequence[int], bits: Sequence[int]) -> list[bytes]:
+        r"""The flags of messages, \Recent among them."""
+        names = self.named(bits)
+        if self._recent and self.shows_recent:
+            recent = frozenset(self.recent(indexes))
+            both = {name: name + b" \\Recent" if name else b"\\Recent" for name in set(names)}
+            return [both[name] if at in recent else name for at, name in zip(indexes, names, strict=True)]
+        return names
+
     # -- rights (RFC 4314)
 
     def may(self, rights: str) -> bool:
@@ -265,6 +346,7 @@ class View:
             if FIRST_KEYWORD + len(self.mailbox.keywords()) > self._known.bit_length():
                 self._new_keywords = True
                 yield self.new_keywords()
+        moved = bool(self._added or (self._expunged and expunges))
         if self._expunged and expunges:
             # RFC 5267 4.3: numbers that a search loses are told while they are still those messages'.
             for live in self.contexts:
@@ -272,6 +354,8 @@ class View:
             yield from self._tell_expunged()
         if self._added:
             yield from self._tell_added()
+        if moved and self._recent and self.shows_recent and self.recent_count() != self._told_recent:
+            yield self.recent_line()
         if self._flags:
             yield from self._tell_flags()
         for live in self.contexts if touched else ():
@@ -327,6 +411,7 @@ class View:
                 self._flags.pop(uid, None)
                 self.names(bits)
         if len(self.uids) > before:
+            self._note_recent()
             yield self.new_keywords() + b"* %d EXISTS\r\n" % len(self.uids)
             if self.new_items is not None:
                 yield from self.new_items(range(before, len(self.uids)))
@@ -363,7 +448,7 @@ class View:
 
     def flag_lines(self, indexes: Sequence[int], *, uid: bool) -> bytes:
         """Untagged FETCH responses with the flags as told, and with MODSEQ where it is due."""
-        names = self.named(_pick(self.told, indexes))
+        names = self.flags_of(indexes, _pick(self.told, indexes))
         word, numbers = self.labels(indexes)
         columns: list[Sequence[Any]] = [numbers]
         items = b""

@@ -44,7 +44,8 @@ IDLE_VIEWS = 4
 IDLE_ENTRIES = 200_000
 # The lock that a backup shares and a sweep wants for itself.
 KEEP = "sweep"
-BOARD = "board"
+# How far the account is durable; and the last uid of each mailbox that a session was notified of.
+BOARD, NOTIFIED = "board", "notified"
 
 
 class Account(Reading):
@@ -79,13 +80,18 @@ class Account(Reading):
         self._own_stager = stager is None
         self.board = Board(folder / BOARD)
         try:
+            self._notified = Board(folder / NOTIFIED)
+        except BaseException:
+            self.board.close()
+            raise
+        try:
             self.database = Database(
                 folder / "account.db", SCHEMA, UPGRADES, loop=loop, syncer=syncer, durability=durability, disk=disk,
                 first=self._first,
             )  # fmt: skip
         except BaseException:  # it has closed what was its own
             self._close_files()
-            self.board.close()
+            self._close_boards()
             raise
         self._views: dict[int, View] = {}
         self._watches: list[Watch] = []
@@ -120,12 +126,16 @@ class Account(Reading):
         except StoreError as error:  # the next start treats it as unclean, which is safe
             log.warning("account could not be marked clean", extra={"account": self.name, "error": str(error)})
         self.database.close()
-        self.board.close()  # now that what was under way at the end has been told
+        self._close_boards()  # now that what was under way at the end has been told
 
     def _close_files(self) -> None:
         if self._own_stager and self._stager is not None:
             self._stager.close()
         self.segments.close()
+
+    def _close_boards(self) -> None:
+        self.board.close()
+        self._notified.close()
 
     def now(self) -> float:
         """The account's clock: seconds since 1970."""
@@ -157,7 +167,7 @@ class Account(Reading):
             return
         tx = made[-1]
         first, last = tx.changes[0].modseq, tx.changes[-1].modseq
-        self.board.publish(last)
+        self.board.grow(last)
         if first == self._seen + 1:
             self._show(tx)
             self._seen = last
@@ -174,7 +184,7 @@ class Account(Reading):
             tx = self._transaction(db)
             yield tx
         if tx.changes:
-            self.board.publish(tx.changes[-1].modseq)
+            self.board.grow(tx.changes[-1].modseq)
             self._catch_up(tx.changes[-1].modseq)
             if self._notify is not None:
                 self._notify(self.name, tx.changes[-1].modseq)
@@ -203,7 +213,25 @@ class Account(Reading):
     def look(self) -> None:
         """Brings in what other processes have made durable and whose word has not come yet, so that whoever was told of
         a change by one process finds it in all."""
-        self.heard(self.board.durable())
+        self.heard(self.board.number())
+
+    def notified(self, mailbox: int, last: int) -> int:
+        """A session is being notified of the messages up to that uid; the first of which none was before, in whatever
+        process (RFC 3501 2.3.2)."""
+        if (before := self._notified.number(mailbox)) < last:
+            before = self._notified.grow(last, mailbox)
+        return before + 1
+
+    def not_notified(self, mailbox: int) -> int:
+        """The first uid of which no session was notified."""
+        return self._notified.number(mailbox) + 1
+
+    def recent(self, mailbox: int) -> int:
+        """How many messages no session was notified of."""
+        rows = self.database.rows(
+            "SELECT count(*) FROM entry WHERE mailbox=? AND uid>=?", (mailbox, self.not_notified(mailbox))
+        )
+        return int(rows[0][0])
 
     def _catch_up(self, modseq: int) -> None:
         rows = self.database.rows(

@@ -1,6 +1,7 @@
-"""What all processes that have an account open know without waiting for a message: how far it is durable.
+"""Numbers that all processes which have an account open know without waiting for a message.
 
-A file of 8 octets, worth no sync: whoever is alone with the account begins it anew."""
+A file of 8 octets for each, worth no sync: what is lost with the power is how far the account is durable, which whoever
+is alone with it begins anew, and which messages are \\Recent, which then are so once more (RFC 3501 2.3.2)."""
 
 from __future__ import annotations
 
@@ -17,27 +18,29 @@ _NUMBER = 8
 
 
 class Board:
-    """The file of one account.  Raises OSError when it cannot be opened; later it only forgets."""
+    """Numbers that only grow, 0 at first.  Raises OSError when the file cannot be opened; later it only forgets."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def begin(self) -> None:
-        """Nobody else has the account open: what is durable is what the database says."""
-        self._put(0)
+        """Nobody else has the account open: the first number is 0."""
+        self._put(0, 0)
 
-    def durable(self) -> int:
-        """Somebody has made everything up to this modseq durable."""
+    def number(self, at: int = 0) -> int:
+        """The number in that place."""
         try:
-            return int.from_bytes(os.pread(self._descriptor, _NUMBER, 0), "little")
+            return int.from_bytes(os.pread(self._descriptor, _NUMBER, at * _NUMBER), "little")
         except OSError:
             return 0
 
-    def publish(self, modseq: int) -> None:
-        """Everything up to `modseq` is durable now."""
+    def grow(self, number: int, at: int = 0) -> int:
+        """Makes it `number` if that is more; what it was before."""
         with self._locked():
-            if modseq > self.durable():
-                self._put(modseq)
+            before = self.number(at)
+            if number > before:
+                self._put(number, at)
+            return before
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -50,9 +53,9 @@ class Board:
             with suppress(OSError, ValueError):
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
-    def _put(self, modseq: int) -> None:
+    def _put(self, number: int, at: int) -> None:
         try:
-            os.pwrite(self._descriptor, modseq.to_bytes(_NUMBER, "little"), 0)
+            os.pwrite(self._descriptor, number.to_bytes(_NUMBER, "little"), at * _NUMBER)
         except OSError as error:  # others hear of it a moment later, by message
             log.info("not told at once", extra={"error": str(error)})
 

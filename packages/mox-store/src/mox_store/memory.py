@@ -65,6 +65,7 @@ class _World:
     entries: dict[int, dict[int, _Entry]] = field(default_factory=dict)
     letters: dict[int, _Letter] = field(default_factory=dict)
     threads: dict[str, int] = field(default_factory=dict)
+    notified: dict[int, int] = field(default_factory=dict)
     subscriptions: set[str] = field(default_factory=set)
     annotations: dict[tuple[int, str], bytes] = field(default_factory=dict)
     rights: dict[tuple[int, str], str] = field(default_factory=dict)
@@ -537,6 +538,18 @@ class MemoryAccount:
 
     def look(self) -> None:
         """Nobody else changes anything."""
+
+    def notified(self, mailbox: int, last: int) -> int:
+        before = self._world.notified.get(mailbox, 0)
+        self._world.notified[mailbox] = max(before, last)
+        return before + 1
+
+    def not_notified(self, mailbox: int) -> int:
+        return self._world.notified.get(mailbox, 0) + 1
+
+    def recent(self, mailbox: int) -> int:
+        first = self.not_notified(mailbox)
+        return sum(uid >= first for uid in self._world.entries.get(mailbox, {}))
 
     def rows(self, mailbox: int, uids: Sequence[int]) -> Iterator[Row]:
         entries = self._world.entries.get(mailbox, {})

@@ -342,7 +342,7 @@ def _preview(view: View, row: Row) -> bytes:
 
 _COLUMNS: dict[str, _Column] = {
     "UID": lambda view, indexes, rows, sizes: (b"UID %d", [view.uids[at] for at in indexes]),
-    "FLAGS": lambda view, indexes, rows, sizes: (b"FLAGS (%s)", view.named(view.tell_of(indexes))),
+    "FLAGS": lambda view, indexes, rows, sizes: (b"FLAGS (%s)", view.flags_of(indexes, view.tell_of(indexes))),
     "MODSEQ": lambda view, indexes, rows, sizes: (b"MODSEQ (%d)", view.tell_modseqs_of(indexes)),
     "RFC822.SIZE": lambda view, indexes, rows, sizes: (b"RFC822.SIZE %d", sizes),
     "INTERNALDATE": lambda view, indexes, rows, sizes: (

@@ -21,7 +21,6 @@ from mox_imap.commands.filters import (
     everything,
     flag,
     neither,
-    nothing,
 )
 from mox_imap.commands.matching import body_matches, header_matches, text_matches
 from mox_imap.extensions import Annotated
@@ -302,10 +301,10 @@ def _since(at: float, day: float) -> bool:
 
 _KEYS: dict[str, Callable[[Compiler], Filter]] = {
     "ALL": lambda c: Filter(ARRAYS, everything),
-    # Nothing is ever \Recent here (RFC 9051 has no such flag), so everything is old.
-    "OLD": lambda c: Filter(ARRAYS, everything),
-    "NEW": lambda c: Filter(ARRAYS, nothing),
-    "RECENT": lambda c: Filter(ARRAYS, nothing),
+    # RFC 3501 6.4.4; RFC 9051 has no \Recent, and there everything is old.
+    "OLD": lambda c: Filter(ARRAYS, lambda some, indexes: some.view.not_recent(indexes)),
+    "NEW": lambda c: both([Filter(ARRAYS, lambda some, indexes: some.view.recent(indexes)), flag(1, False)]),
+    "RECENT": lambda c: Filter(ARRAYS, lambda some, indexes: some.view.recent(indexes)),
     "KEYWORD": lambda c: c.keyword(wanted=True),
     "UNKEYWORD": lambda c: c.keyword(wanted=False),
     "UID": Compiler.uid,

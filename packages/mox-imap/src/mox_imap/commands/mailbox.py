@@ -47,19 +47,25 @@ def _open(s: ImapServer, scan: Scanner, *, read_only: bool) -> Command:
     scan.end()
     assert s.account is not None
     if s.view is not None:
+        left = s.view.left()
         s.close_mailbox()
+        s.left = left
         yield b"* OK [CLOSED] the mailbox before is closed\r\n"
     mailbox = s.account.open(name, s.heard_news)
+    info = s.account.mailbox(name) if fulfils(s.account, Identified) else None
     view = s.view = View(mailbox)
     view.modseqs, view.vanished, view.uidonly = s.condstore, s.qresync or s.uidonly, s.uidonly
     view.new_items = s.new_items
+    view.shows_recent = not s.rev2
     # RFC 4314 5.2: whoever may change nothing is told so.
     read_only = read_only or not view.may("istwe")
     s.state, s.read_only = State.SELECTED, read_only
+    view.notify(info.mailbox_id if info is not None else name, read_only=read_only, left=s.left)
+    s.left = None
     flags = view.all_flags()
     yield b"* FLAGS (%s)\r\n* %d EXISTS\r\n" % (flags, len(view))
     if not s.rev2:
-        yield b"* 0 RECENT\r\n"
+        yield view.recent_line()
         unseen = next((at for at, bits in enumerate(view.told) if not bits & 1), -1)
         if unseen >= 0 and not s.uidonly:
             yield b"* OK [UNSEEN %d] first unseen\r\n" % (unseen + 1)
@@ -67,7 +73,7 @@ def _open(s: ImapServer, scan: Scanner, *, read_only: bool) -> Command:
     yield b"* OK [UIDVALIDITY %d] for good\r\n* OK [UIDNEXT %d] at least\r\n" % (mailbox.uidvalidity, mailbox.uidnext())
     if highest := s.highest_modseq():
         yield b"* OK [HIGHESTMODSEQ %d] highest\r\n" % highest
-    if fulfils(s.account, Identified) and (info := s.account.mailbox(name)) is not None:
+    if info is not None:
         yield b"* OK [MAILBOXID (%s)] for good\r\n" % info.mailbox_id.encode()
     if s.rev2:
         yield b'* LIST () "/" %s\r\n' % name_bytes(s, mailbox.name)

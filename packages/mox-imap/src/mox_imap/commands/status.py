@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mox_imap.backend import BackendError, MailboxInfo
 from mox_imap.commands.mailbox import name_bytes
-from mox_imap.extensions import Quoted, may_read
+from mox_imap.extensions import Quoted, Recents, may_read
 from mox_imap.fulfils import fulfils
 from mox_imap.scanner import Scanner
 from mox_imap.server import Command, ImapServer
@@ -40,7 +40,7 @@ def status_line(s: ImapServer, info: MailboxInfo, items: list[str]) -> bytes:
         "UNSEEN": info.unseen,
         "DELETED": info.deleted,
         "SIZE": info.size,
-        "RECENT": 0,
+        "RECENT": _recent(s, info.name) if "RECENT" in items else 0,
         "HIGHESTMODSEQ": max(1, info.highest_modseq),
         "MAILBOXID": f"({info.mailbox_id})",
         "APPENDLIMIT": s.config.limits.append,
@@ -48,6 +48,13 @@ def status_line(s: ImapServer, info: MailboxInfo, items: list[str]) -> bytes:
     }
     told = " ".join(f"{item} {values[item]}" for item in items)
     return b"* STATUS %s (%s)\r\n" % (name_bytes(s, info.name), told.encode())
+
+
+def _recent(s: ImapServer, name: str) -> int:
+    """RFC 3501 6.3.10; of the open mailbox, as this session has been told"""
+    if s.view is not None and s.view.shows_recent and s.view.mailbox.name == name:
+        return s.view.recent_count()
+    return s.account.recent(name) if fulfils(s.account, Recents) and not s.rev2 else 0
 
 
 def _deleted_size(s: ImapServer, name: str) -> int:

@@ -59,6 +59,11 @@ class MemoryAccount(Extras):
         box = self._boxes.get(canonical(name))
         return box.info(box.name in self._subscribed) if box is not None else None
 
+    def recent(self, name: str) -> int:
+        """mox_imap.extensions.Recents"""
+        box = self._box(name)
+        return sum(uid > box.notified for uid in box.uids)
+
     def subscriptions(self) -> Sequence[str]:
         """mox_imap.Account"""
         return sorted(self._subscribed)

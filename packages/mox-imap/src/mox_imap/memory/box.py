@@ -58,6 +58,7 @@ class Box:
     open: list[OpenMailbox] = field(default_factory=list)
     annotations: dict[str, bytes] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)  # by uid, once they were asked for
+    notified: int = 0  # the last uid that a session was notified of
 
     def index(self, uid: int) -> int:
         at = bisect_left(self.uids, uid)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OpenMailbox:
-    """mox_imap.IndexedMailbox"""
+    """mox_imap.IndexedMailbox, Notified"""
 
     def __init__(self, account: MemoryAccount, box: Box, wake: Callable[[], None]) -> None:
         self._account = account
@@ -46,6 +46,13 @@ class OpenMailbox:
 
     def highest_modseq(self) -> int:
         return self._box.modseq
+
+    def notified(self, last: int) -> int:
+        before, self._box.notified = self._box.notified, max(self._box.notified, last)
+        return before + 1
+
+    def not_notified(self) -> int:
+        return self._box.notified + 1
 
     def bits(self, uid: int) -> int | None:
         at = self._box.index(uid)
