@@ -81,6 +81,28 @@ def test_beyond_ascii(client: Client, keys: str) -> None:
         client.said.clear()
 
 
+ATTACHED = (
+    b"Subject: outer\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\npreamble\r\n--x\r\n\r\nsee below\r\n--x\r\n"
+    b"Content-Type: message/rfc822\r\n\r\nFrom: gil@g.example\r\nSubject: =?utf-8?q?caf=C3=A9?= inside\r\n\r\ninner text\r\n"
+    b"--x\r\nContent-Type: application/pdf; name=bill.pdf\r\n\r\nopaque\r\n--x--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        # The bodies of attached messages are searched by BODY, all headers by TEXT.
+        ("BODY gil@g", False), ('BODY "café inside"', False), ("BODY inner", True), ("BODY below", True),
+        ("BODY outer", False), ("BODY bill.pdf", False), ("BODY opaque", False), ("BODY pdf", False),
+        ("TEXT gil@g", True), ('TEXT "café inside"', True), ("TEXT outer", True), ("TEXT bill.pdf", True),
+        ("TEXT opaque", False), ("TEXT nothing", False),
+    ],
+)  # fmt: skip
+def test_what_is_attached(keys: str, found: bool) -> None:
+    client = Room(ATTACHED).selected("ENABLE UTF8=ACCEPT")
+    assert client.ask(f"a SEARCH {keys}")[0] == ("* SEARCH 1" if found else "* SEARCH")
+
+
 def test_charsets(client: Client) -> None:
     assert client.ask("a SEARCH CHARSET US-ASCII ALL")[-1].startswith("a OK")
     assert client.ask("a SEARCH CHARSET KOI8-R ALL") == ["a NO [BADCHARSET (UTF-8 US-ASCII)] texts are UTF-8"]

@@ -91,13 +91,14 @@ def body_matches(content: Content, needle: str, structure: bytes = b"") -> bool:
 
 
 def text_matches(content: Content, needle: str, structure: bytes = b"") -> bool:
-    """Has the header or a text part, decoded, the needle in it?"""
+    """Has a header, of the message or of one of its parts, or a text part the needle in it, decoded?"""
     if _surely_not(content, needle, structure, header=True):
         return False
-    fields = Fields.parse(content.read(0, MAX_HEADER))
-    if any(needle in f"{field.name}: {decode(field.text)}".casefold() for field in fields):
-        return True
-    return _in_parts(content, needle)
+    return _in_fields(Fields.parse(content.read(0, MAX_HEADER)), needle) or _in_parts(content, needle, headers=True)
+
+
+def _in_fields(fields: Fields, needle: str) -> bool:
+    return any(needle in f"{field.name}: {decode(field.text)}".casefold() for field in fields)
 
 
 def _surely_not(content: Content, needle: str, structure: bytes, *, header: bool = False) -> bool:
@@ -120,9 +121,12 @@ def _surely_not(content: Content, needle: str, structure: bytes, *, header: bool
     return not header or not (" " in needle or b"=?" in lowered or not lowered.isascii())
 
 
-def _in_parts(content: Content, needle: str) -> bool:
-    wanted = needle.encode("utf-8")
-    for part in parse(content).walk():
+def _in_parts(content: Content, needle: str, *, headers: bool = False) -> bool:
+    """In the text parts; `headers`: in the headers of parts and of attached messages too."""
+    wanted, whole = needle.encode("utf-8"), parse(content)
+    for part in whole.walk():
+        if headers and part is not whole and _in_fields(part.fields, needle):
+            return True
         if part.type not in ("text", "message") or part.children or part.message is not None:
             continue
         plain = part.encoding in ("7bit", "8bit", "binary")
