@@ -43,7 +43,7 @@ def test_imaplib(server: Running) -> None:
         status, data = client.fetch("2", "(RFC822)")
         assert isinstance(data[0], tuple)
         assert data[0][1] == message("message 1", "body 1")
-        assert client.store("1", "+FLAGS", "(\\Deleted $Work)") == ("OK", [b"1 (FLAGS (\\Deleted $work \\Recent))"])
+        assert client.store("1", "+FLAGS", "(\\Deleted $Work)") == ("OK", [b"1 (FLAGS (\\Deleted $Work \\Recent))"])
         assert client.expunge() == ("OK", [b"1"])
         assert client.create("&APw-ber/Unten")[0] == "OK"
         appended = client.append("&APw-ber/Unten", "(\\Seen)", '"14-Nov-2023 22:13:20 +0000"', message("new"))
@@ -82,8 +82,8 @@ def test_imapclient(server: Running) -> None:
         assert found[2][b"BODYSTRUCTURE"][:2] == (b"TEXT", b"PLAIN")
         assert found[2][b"BODY[TEXT]"] == b"body 1\r\n"
         assert found[2][b"MODSEQ"] == (4,)
-        assert client.add_flags([1], [imapclient.SEEN, b"$Work"]) == {1: (b"\\Seen", b"$work", b"\\Recent")}
-        assert client.get_flags([1]) == {1: (b"\\Seen", b"$work", b"\\Recent")}
+        assert client.add_flags([1], [imapclient.SEEN, b"$Work"]) == {1: (b"\\Seen", b"$Work", b"\\Recent")}
+        assert client.get_flags([1]) == {1: (b"\\Seen", b"$Work", b"\\Recent")}
         client.create_folder("Entwürfe & mehr")
         assert [name for _, _, name in client.list_folders()] == ["INBOX", "Entwürfe & mehr"]
         assert b"APPENDUID 2 1" in client.append("Entwürfe & mehr", message("draft"), [imapclient.DRAFT])

@@ -31,8 +31,8 @@ def test_idle_tells_at_once() -> None:
     room.account.deliver("Inbox", message(), ("$Todo",))
     assert woken
     assert heard(idle) == [
-        "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $todo)",
-        "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $todo \\*)] more",
+        "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Todo)",
+        "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Todo \\*)] more",
         "* 4 EXISTS",
         "* 1 RECENT",
     ]

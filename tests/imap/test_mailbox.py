@@ -12,11 +12,11 @@ def test_select_rev1() -> None:
     room = numbered(3)
     room.account.deliver("Inbox", message(), ("\\Seen", "$Forwarded"))
     assert room.logged_in().ask("a SELECT INBOX") == [
-        "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $forwarded)",
+        "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Forwarded)",
         "* 4 EXISTS",
         "* 1 RECENT",
         "* OK [UNSEEN 1] first unseen",
-        "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $forwarded \\*)] limited",
+        "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Forwarded \\*)] limited",
         "* OK [UIDVALIDITY 1] for good",
         "* OK [UIDNEXT 5] at least",
         "* OK [HIGHESTMODSEQ 6] highest",

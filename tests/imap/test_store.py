@@ -11,15 +11,15 @@ from kit.play_imap import play
 def test_store() -> None:
     play({"": numbered(3).selected()}, """
         C: a STORE 1:2 FLAGS (\\Seen $New)
-        S: * FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $new)
-        S= * 1 FETCH (FLAGS (\\Seen $new))
-        S= * 2 FETCH (FLAGS (\\Seen $new))
+        S: * FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $New)
+        S= * 1 FETCH (FLAGS (\\Seen $New))
+        S= * 2 FETCH (FLAGS (\\Seen $New))
         S: a OK
         C: b STORE 1 +FLAGS \\Flagged \\Draft
-        S= * 1 FETCH (FLAGS (\\Seen \\Flagged \\Draft $new))
+        S= * 1 FETCH (FLAGS (\\Seen \\Flagged \\Draft $New))
         S: b OK
         C: c STORE 1 -FLAGS (\\Seen \\Draft)
-        S= * 1 FETCH (FLAGS (\\Flagged $new))
+        S= * 1 FETCH (FLAGS (\\Flagged $New))
         S: c OK
         C: d STORE 1 FLAGS.SILENT ()
         S! * 1 FETCH
@@ -92,6 +92,16 @@ def test_expunge_many() -> None:
     assert client.ask("c FETCH 1 UID")[0] == "* 1 FETCH (UID 51)"
 
 
+def test_keywords_keep_their_case_and_it_makes_no_difference() -> None:
+    """Some clients look for their own words as they have written them."""
+    client = numbered(2).selected()
+    client.ask("a STORE 1 +FLAGS.SILENT ($Labelimportant)")
+    assert client.ask("b STORE 2 +FLAGS ($LABELIMPORTANT)")[0] == "* 2 FETCH (FLAGS ($Labelimportant))"
+    assert client.ask("c SEARCH KEYWORD $labelImportant")[0] == "* SEARCH 1 2"
+    assert client.ask("d STORE 1 -FLAGS ($labelimportant)")[0] == "* 1 FETCH (FLAGS ())"
+    assert "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Labelimportant)" in client.ask("e SELECT Inbox")
+
+
 def test_copy() -> None:
     room = numbered(3)
     room.account.create("box", "")
@@ -103,7 +113,7 @@ def test_copy() -> None:
     assert client.ask("d COPY 1 nowhere") == ["d NO [TRYCREATE] no such mailbox"]
     assert client.ask("e COPY 9 box")[-1].startswith("e BAD")
     client.ask("f SELECT box")
-    assert client.ask("g FETCH 1 FLAGS")[0] == "* 1 FETCH (FLAGS (\\Seen $work \\Recent))"
+    assert client.ask("g FETCH 1 FLAGS")[0] == "* 1 FETCH (FLAGS (\\Seen $Work \\Recent))"
 
 
 def test_copy_within_a_mailbox() -> None:

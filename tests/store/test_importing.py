@@ -52,7 +52,7 @@ def test_an_mbox_file(account: Account, tmp_path: Path) -> None:
     assert subjects(account, "Work") == [f"number {number}" for number in range(250)]
     found = account.mailbox("Work")
     assert found is not None
-    assert (found.unseen, found.keywords) == (125, ("$junk",))
+    assert (found.unseen, found.keywords) == (125, ("$Junk",))
     (row,) = account.rows(found.id, [3])
     assert (row.received, account.content(row.message).read()) == (1002.0, message(2))
     assert len(account.history.untrained(999)) == 250

@@ -156,12 +156,12 @@ def _rule(mailbox: Mailbox) -> Mark | None:
 @pytest.mark.parametrize(
     "origin, flags, target, expected, mark",
     [
-        ("Inbox", (), "Junk", ["$junk"], Mark.JUNK),
-        ("Inbox", ("$NotJunk", "NonJunk"), "Junk", ["$junk"], Mark.JUNK),
-        ("Junk", ("$Junk", "Junk"), "Archive", ["$notjunk"], Mark.WANTED),
+        ("Inbox", (), "Junk", ["$Junk"], Mark.JUNK),
+        ("Inbox", ("$NotJunk", "NonJunk"), "Junk", ["$Junk"], Mark.JUNK),
+        ("Junk", ("$Junk", "Junk"), "Archive", ["$NotJunk"], Mark.WANTED),
         ("Junk", ("$Junk",), "Inbox", [], Mark.NONE),
         # A client says "not junk" and moves the message back: that stays.
-        ("Junk", ("$NotJunk",), "Inbox", ["$notjunk"], Mark.WANTED),
+        ("Junk", ("$NotJunk",), "Inbox", ["$NotJunk"], Mark.WANTED),
         ("Archive", (), "Archive", [], Mark.NONE),  # nothing new was said
         ("Inbox", (), "Elsewhere", [], Mark.NONE),  # no rule
     ],

@@ -29,7 +29,7 @@ def flags(account: Account, mailbox: str = "Inbox") -> dict[int, list[str]]:
         ("replace", ["\\Draft"], ["\\Draft"]),
         ("replace", [], []),
         ("add", ["\\FLAGGED"], ["\\Flagged"]),
-        ("add", ["Work", "WORK"], ["\\Flagged", "work"]),
+        ("add", ["Work", "WORK"], ["\\Flagged", "Work"]),
     ],
 )
 def test_flags(account: Account, deliver: Deliver, action: Any, given: list[str], after: list[str]) -> None:

@@ -91,7 +91,9 @@ class LentMailbox(OwnMailbox):
             box = tx.mailbox_by_id(self._id)
             known = [*shared.SYSTEM, *box.keywords]
             others = [
-                flag for flag in known if shared.may_set(rights, flag) and flag not in {one.lower() for one in allowed}
+                flag
+                for flag in known
+                if shared.may_set(rights, flag) and flag.lower() not in {one.lower() for one in allowed}
             ]
             first = tx.flag(box, some, "remove", others, unchanged_since)
             left = frozenset(first.modified)

@@ -294,11 +294,17 @@ class View:
     def flags_of(self, indexes: Sequence[int], bits: Sequence[int]) -> list[bytes]:
         r"""The flags of messages, \Recent among them."""
         names = self.named(bits)
-        if self._recent and self.shows_recent:
-            recent = frozenset(self.recent(indexes))
-            both = {name: name + b" \\Recent" if name else b"\\Recent" for name in set(names)}
-            return [both[name] if at in recent else name for at, name in zip(indexes, names, strict=True)]
-        return names
+        if not (self._recent and self.shows_recent):
+            return names
+        both = {name: name + b" \\Recent" if name else b"\\Recent" for name in set(names)}
+        if isinstance(indexes, range) and indexes.step == 1:
+            for start, end in self._recent_runs():
+                first, last = max(start - indexes.start, 0), min(end - indexes.start, len(names))
+                if first < last:
+                    names[first:last] = [both[name] for name in names[first:last]]
+            return names
+        recent = frozenset(self.recent(indexes))
+        return [both[name] if at in recent else name for at, name in zip(indexes, names, strict=True)]
 
     # -- rights (RFC 4314)
 

@@ -235,7 +235,7 @@ def _mailbox(account: Account, id: int, name: str, keywords: tuple[str, ...]) ->
         check_name(name)
     except MailboxError as error:
         yield Problem("a mailbox's name is one", f"mailbox {name!r}: {error}; rename it", Cure.NOTE)
-    if len(keywords) > MAX_KEYWORDS or len(set(keywords)) < len(keywords):
+    if len(keywords) > MAX_KEYWORDS or len({word.lower() for word in keywords}) < len(keywords):
         yield Problem("keywords are few and differ", f"mailbox {name!r} has keywords {keywords}", Cure.NOTE)
     most = 1 << (FIRST_KEYWORD_BIT + len(keywords))
     bad = account.database.rows("SELECT uid FROM entry WHERE mailbox=? AND (flags<0 OR flags>=?)", (id, most))

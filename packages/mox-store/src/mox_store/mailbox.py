@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mox_store.message import FIRST_KEYWORD_BIT, FLAG_NAMES, MAX_KEYWORDS, SYSTEM_FLAGS
 
@@ -59,17 +60,17 @@ class Mailbox:
 
     def bits(self, flags: tuple[str, ...] | list[str]) -> int:
         """The bits of flag names; keywords must be known (`Transaction.learn`)."""
-        bits = 0
+        bits, known = 0, _folded(self.keywords)
         for name in flags:
             folded = name.lower()
             if folded in SYSTEM_FLAGS:
                 bits |= SYSTEM_FLAGS[folded]
-            elif folded in self.keywords:
-                bits |= 1 << (FIRST_KEYWORD_BIT + self.keywords.index(folded))
+            elif folded in known:
+                bits |= 1 << (FIRST_KEYWORD_BIT + known[folded])
         return bits
 
     def names(self, bits: int) -> list[str]:
-        """Flag names of bits: system flags as the RFC spells them, keywords in lower case."""
+        """Flag names of bits: system flags as the RFC spells them, keywords as who used them first."""
         found = [name for flag, name in FLAG_NAMES.items() if bits & flag]
         rest = bits >> FIRST_KEYWORD_BIT
         index = 0
@@ -81,14 +82,24 @@ class Mailbox:
         return found
 
     def unknown(self, flags: tuple[str, ...] | list[str]) -> list[str]:
-        """The keywords among `flags` that this mailbox has not seen yet, in lower case."""
-        folded = dict.fromkeys(name.lower() for name in flags)
-        return [name for name in folded if name not in SYSTEM_FLAGS and name not in self.keywords]
+        """The keywords among `flags` that this mailbox has not seen yet, in whatever case."""
+        known, found = _folded(self.keywords), dict[str, str]()
+        for name in flags:
+            if (folded := name.lower()) not in SYSTEM_FLAGS and folded not in known:
+                found.setdefault(folded, name)
+        return list(found.values())
 
     @property
     def room_for_keywords(self) -> int:
         """How many more keywords can be kept."""
         return MAX_KEYWORDS - len(self.keywords)
+
+
+@lru_cache(maxsize=1000)
+def _folded(keywords: tuple[str, ...]) -> dict[str, int]:
+    """Where keywords stand.  Case makes no difference between two, but is kept: some clients look for their own words
+    as they have written them."""
+    return {word.lower(): at for at, word in enumerate(keywords)}
 
 
 def canonical(name: str) -> str:

@@ -71,19 +71,20 @@ class Box:
 
     def bits(self, names: Iterable[str], *, learn: bool = False) -> int:
         """Bits of flag names; keywords that are not known yet are learned or left out."""
-        bits = 0
+        bits, known = 0, {word.lower(): at for at, word in enumerate(self.keywords)}
         for name in names:
             folded = name.lower()
             if folded in SYSTEM:
                 bits |= SYSTEM[folded]
                 continue
-            if folded not in self.keywords:
+            if folded not in known:
                 if not learn:
                     continue
                 if len(self.keywords) >= MAX_KEYWORDS:
                     raise BackendError("LIMIT", f"a mailbox can have at most {MAX_KEYWORDS} keywords")
-                self.keywords.append(folded)
-            bits |= 1 << (FIRST_KEYWORD + self.keywords.index(folded))
+                known[folded] = len(self.keywords)
+                self.keywords.append(name)
+            bits |= 1 << (FIRST_KEYWORD + known[folded])
         return bits
 
     def names(self, bits: int) -> list[str]:
