@@ -119,3 +119,21 @@ def test_an_encrypted_key(made: Made) -> None:
     )
     with pytest.raises(UnusableSource, match="encrypted"):
         make(pem)
+
+
+@pytest.mark.parametrize("turned", [1, 2, 0x10, 0x80])
+def test_damaged_keys(turned: int) -> None:
+    """Any octet of a key: it is refused with the declared error, or it is a key."""
+    form = serialization.PrivateFormat.PKCS8
+    data = ed25519.Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.DER, form, serialization.NoEncryption()
+    )
+    refused = 0
+    for at in range(len(data)):
+        bad = bytearray(data)
+        bad[at] ^= turned
+        try:
+            make(bytes(bad))
+        except UnusableSource:
+            refused += 1
+    assert 0 < refused < len(data)

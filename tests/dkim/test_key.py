@@ -63,6 +63,23 @@ def test_no_key(text: str) -> None:
         load_key(text)
 
 
+@pytest.mark.parametrize("type", BOTH)
+def test_damaged_pem(type: KeyType) -> None:
+    """Any octet of it: it is refused with the declared error, or it is a key."""
+    data = base64.b64decode(b"".join(key(type).pem().splitlines()[1:-1]))
+    refused = 0
+    for at in range(min(len(data), 60)):  # where kinds and lengths are
+        for turned in (1, 2, 0x80):
+            bad = bytearray(data)
+            bad[at] ^= turned
+            lines = base64.encodebytes(bad)
+            try:
+                load_key(b"-----BEGIN PRIVATE KEY-----\n" + lines + b"-----END PRIVATE KEY-----\n")
+            except UnusableKey:
+                refused += 1
+    assert refused > 30
+
+
 def test_keys_of_other_kinds_and_too_short_ones() -> None:
     with pytest.raises(UnusableKey, match="not with"):
         private_key(ec.generate_private_key(ec.SECP256R1()))

@@ -36,14 +36,14 @@ def make(
 def _read(source: bytes) -> tuple[bytes | None, bytes]:
     """The certificate, or None and the key as SubjectPublicKeyInfo."""
     # Only here: a verifier needs none of it.
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.x509 import InvalidVersion
 
     try:
         return _read_pem(source) if b"-----BEGIN" in source else _read_der(source)
     except TypeError as error:
         raise UnusableSource(f"{error}") from None
-    except (ValueError, UnsupportedAlgorithm, InvalidVersion) as error:
+    except (ValueError, UnsupportedAlgorithm, InternalError, InvalidVersion) as error:
         raise UnusableSource(f"neither certificate nor key: {str(error)[:200]}") from None
 
 

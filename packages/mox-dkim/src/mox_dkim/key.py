@@ -103,6 +103,7 @@ def load_key(source: bytes | str, password: bytes | None = None) -> PrivateKey:
     """A private key from PEM (PKCS #1, PKCS #8) or, for Ed25519, from the base64 or octets of its 32-octet seed.
 
     Raises UnusableKey."""
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     data = source.encode() if isinstance(source, str) else source
@@ -110,7 +111,7 @@ def load_key(source: bytes | str, password: bytes | None = None) -> PrivateKey:
         return _seed(data)
     try:
         key = load_pem_private_key(data, password)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
         raise UnusableKey(f"not a private key in PEM: {error}") from None
     return private_key(key)
 
