@@ -130,9 +130,9 @@ class Run:
             "mailbox": MAILBOX.encode(),
             "user": user.encode(),
             "password": password.encode(),
-            # ImapTest's names may have a domain, ours have none: the host in URLs is the server's.
-            "username": user.encode(),
-            "domain": b"imap.example",
+            # Where names have no domain, the host in URLs is the server's.
+            "username": user.partition("@")[0].encode(),
+            "domain": user.partition("@")[2].encode() or b"imap.example",
             "mailbox_url": MAILBOX.encode(),
             "user2": second.encode(),
         }
