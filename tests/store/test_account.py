@@ -283,6 +283,21 @@ def test_a_board_never_goes_back(tmp_path: Path) -> None:
     two.close()
 
 
+def test_a_board_that_is_garbage_says_nothing(tmp_path: Path, clock: Any) -> None:
+    """It is not synced, so a broken disk may leave anything; nothing stands still for it."""
+    store = Store(tmp_path, clock=clock, disk=testing.QuickDisk())
+    account = store.open("kim")
+    inbox = account.mailbox("Inbox")
+    assert inbox is not None
+    for name in ("board", "notified"):
+        (tmp_path / "kim" / name).write_bytes(b"\xff" * 400)
+    account.look()
+    assert (account.recent(inbox.id), account.not_notified(inbox.id)) == (0, 1)
+    assert account.notified(inbox.id, 3) == 1
+    assert account.not_notified(inbox.id) == 4
+    store.close()
+
+
 def test_who_is_notified_first_is_known_in_every_process(tmp_path: Path, clock: Any) -> None:
     """RFC 3501 2.3.2"""
 

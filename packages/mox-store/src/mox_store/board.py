@@ -15,6 +15,8 @@ from pathlib import Path
 log = logging.getLogger("mox.store")
 
 _NUMBER = 8
+# What SQLite can compare with.
+_MOST = 2**62
 
 
 class Board:
@@ -30,9 +32,10 @@ class Board:
     def number(self, at: int = 0) -> int:
         """The number in that place."""
         try:
-            return int.from_bytes(os.pread(self._descriptor, _NUMBER, at * _NUMBER), "little")
+            number = int.from_bytes(os.pread(self._descriptor, _NUMBER, at * _NUMBER), "little")
         except OSError:
             return 0
+        return number if number <= _MOST else 0  # nobody wrote that: what a broken disk left is worth nothing
 
     def grow(self, number: int, at: int = 0) -> int:
         """Makes it `number` if that is more; what it was before."""
